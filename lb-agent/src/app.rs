@@ -1,0 +1,93 @@
+//! The agent's one loop: it owns the state, takes every event in turn, and carries out the result.
+//!
+//! Events are API calls, changes of routes and neighbours, signals, and a slow tick. Each leads
+//! through the same steps: prepare (pure: what should the maps hold, and what is the plan),
+//! commit (write), remember. Killing this process at any point leaves forwarding as it was.
+
+mod agent;
+mod change;
+mod doctor;
+mod error;
+mod trace;
+mod views;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+pub use error::AgentError;
+
+use crate::io::api_server::{self, Call};
+use crate::io::datapath_log;
+use agent::Agent;
+
+/// How often next hops are verified again: the kernel does not see our packets use them.
+const NEXT_HOP_REFRESH: Duration = Duration::from_secs(5);
+/// Calls that may wait while the loop is busy.
+const CALLS_QUEUED: usize = 64;
+
+/// Where everything is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunOptions {
+    /// Configuration file.
+    pub config: PathBuf,
+    /// Unix socket of the control API.
+    pub socket: PathBuf,
+    /// Directory of pins, on a bpffs.
+    pub pin_dir: PathBuf,
+    /// Directory of what must survive a restart.
+    pub state_dir: PathBuf,
+    /// Level of the data plane's own log, 0 (none) to 5 (trace).
+    pub datapath_log_level: u8,
+}
+
+/// Runs the agent until it is told to stop.
+///
+/// # Errors
+/// It cannot start. Once it runs, errors are logged and answered, and it goes on.
+pub async fn run(options: RunOptions) -> Result<(), AgentError> {
+    let socket = options.socket.clone();
+    let (mut agent, mut changes) = Agent::start(options).await?;
+    // Last of all: whoever finds the socket finds an agent that is ready.
+    let listener = api_server::listen(&socket).await?;
+    let (calls, mut called) = mpsc::channel(CALLS_QUEUED);
+    tokio::spawn(async move {
+        if let Err(error) = api_server::serve(listener, calls).await {
+            error!(%error, "the control API has stopped");
+        }
+    });
+    if let Err(error) = datapath_log::forward(agent.ebpf_mut()) {
+        warn!(error = &error as &dyn std::error::Error, "no log of the data plane");
+    }
+
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut tick = interval(NEXT_HOP_REFRESH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    info!(socket = %socket.display(), "ready");
+    loop {
+        tokio::select! {
+            call = called.recv() => {
+                let Some(Call { request, answer }) = call else { break };
+                // A client that has gone needs no answer.
+                let _ = answer.send(agent.handle(request).await);
+            }
+            Some(()) = changes.next() => agent.follow_next_hops().await,
+            _ = tick.tick() => agent.refresh_next_hops().await,
+            _ = hangup.recv() => agent.reload().await,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    // The socket's file goes with the agent; programs, maps and links stay.
+    if let Err(error) = std::fs::remove_file(&socket) {
+        warn!(%error, socket = %socket.display(), "cannot remove the socket");
+    }
+    info!("stopped; forwarding goes on, `lb-agent detach` ends it");
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Requests: reading is answered from the state; a change is prepared, stored, then committed.
+//!
+//! The order of a change: everything that can refuse it comes first and touches nothing; then what
+//! must survive a crash goes to the disk; then the maps. A crash in between is repaired at the
+//! next start, which brings the maps to what is on the disk.
+
+use lb_common::api::{ConfigDiff, ConfigRequest, Problem, ProblemItem};
+use lb_common::config::{self, ConfigError, Desired, Weight};
+use tracing::{error, info};
+
+use super::agent::{Agent, links, ways};
+use super::{AgentError, views};
+use crate::core::diff::diff;
+use crate::core::overrides::Change;
+use crate::io::api_server::{Answer, Request};
+use crate::io::files;
+use crate::io::state_file::State;
+
+impl Agent {
+    /// Answers one request.
+    pub(super) async fn handle(&mut self, request: Request) -> Answer {
+        match request {
+            Request::Status => views::status(self),
+            Request::Services => views::services(self),
+            Request::Service { name } => views::service(self, &name),
+            Request::Backends { pool } => views::backends(self, pool.as_deref()),
+            Request::Backend { pool, name } => views::backend(self, &pool, &name),
+            Request::Weight { pool, name, weight } => self.set_weight(&pool, &name, weight),
+            Request::Drain { pool, name, drain } => {
+                self.override_backend(&pool, &name, Change::Drain(drain))
+            }
+            Request::Config => views::config(self),
+            Request::Diff(request) => self.diff(&request),
+            Request::Apply(request) => self.apply(&request).await,
+            Request::Trace(request) => self.trace(&request),
+            Request::Doctor => self.doctor(),
+        }
+    }
+
+    /// Reads the configuration file again. Whatever is wrong with it, the running state stays.
+    pub(super) async fn reload(&mut self) {
+        let origin = self.options.config.display().to_string();
+        let read = files::read(&self.options.config).map_err(AgentError::from);
+        let parsed = read.and_then(|text| Ok((config::parse(&origin, &text)?, text)));
+        let outcome = match parsed {
+            Ok((desired, text)) => self.change_to(desired, text, Source::File).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(changes) => {
+                self.reload_failure = None;
+                info!(changes, generation = self.state.generation, "configuration reloaded");
+            }
+            Err(error) => {
+                self.reload_failure = Some(error.to_string());
+                let error = &error as &dyn std::error::Error;
+                error!(error, "reload refused; the running configuration stays");
+            }
+        }
+    }
+
+    fn set_weight(&mut self, pool: &str, name: &str, weight: Option<u32>) -> Answer {
+        let checked = weight.map(|weight| {
+            Weight::new(u64::from(weight)).ok_or_else(|| {
+                let title = format!("weight {weight} is not in 0..={}", Weight::MAX);
+                views::problem("invalid_request", 400, title)
+            })
+        });
+        self.override_backend(pool, name, Change::Weight(checked.transpose()?))
+    }
+
+    fn override_backend(&mut self, pool: &str, name: &str, change: Change) -> Answer {
+        views::known_backend(self, pool, name)?;
+        let overrides = self.state.overrides.with(pool, name, change);
+        if overrides != self.state.overrides {
+            let prepared = self.prepare(&self.desired, &overrides, &self.ways).map_err(refused)?;
+            self.remember(State { generation: self.state.generation + 1, overrides })
+                .map_err(refused)?;
+            self.commit(prepared).map_err(refused)?;
+            info!(pool, backend = name, ?change, generation = self.state.generation, "changed");
+        }
+        views::backend(self, pool, name)
+    }
+
+    fn diff(&self, request: &ConfigRequest) -> Answer {
+        self.expect_generation(request)?;
+        let desired = config::parse(&request.origin, &request.text).map_err(invalid)?;
+        let changes = diff(&self.desired, &desired);
+        views::item(self, "ConfigDiff", ConfigDiff { changes, applied: false })
+    }
+
+    async fn apply(&mut self, request: &ConfigRequest) -> Answer {
+        self.expect_generation(request)?;
+        let desired = config::parse(&request.origin, &request.text).map_err(invalid)?;
+        let changes = diff(&self.desired, &desired);
+        let text = request.text.clone();
+        self.change_to(desired, text, Source::Api).await.map_err(refused)?;
+        self.reload_failure = None;
+        info!(changes = changes.len(), generation = self.state.generation, "configuration applied");
+        views::item(self, "ConfigDiff", ConfigDiff { changes, applied: true })
+    }
+
+    fn expect_generation(&self, request: &ConfigRequest) -> Result<(), Problem> {
+        match request.expect_generation {
+            Some(expected) if expected != self.state.generation => {
+                let running = self.state.generation;
+                let title = format!("generation {expected} was expected, and {running} is running");
+                Err(views::problem("conflict", 409, title))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a configuration the running one; the number of changes.
+    async fn change_to(
+        &mut self,
+        desired: Desired,
+        text: String,
+        source: Source,
+    ) -> Result<usize, AgentError> {
+        self.refuse_fixed(&desired)?;
+        let changes = diff(&self.desired, &desired).len();
+        let links = links(&self.netlink, &self.options, &desired).await?;
+        let ways = ways(&self.netlink, &desired).await?;
+        let overrides = self.state.overrides.kept_for(&desired);
+        let prepared = self.prepare(&desired, &overrides, &ways)?;
+        if source == Source::Api {
+            files::replace(&self.options.config, &text)?;
+        }
+        if changes > 0 {
+            self.remember(State { generation: self.state.generation + 1, overrides })?;
+        }
+        self.commit(prepared)?;
+        (self.desired, self.text, self.ways) = (desired, text, ways);
+        self.attach_all(&links)?;
+        Ok(changes)
+    }
+
+    fn refuse_fixed(&self, desired: &Desired) -> Result<(), AgentError> {
+        if desired.limits != self.desired.limits {
+            return Err(AgentError::Fixed { field: "limits" });
+        }
+        if desired.hash_seed != self.desired.hash_seed {
+            return Err(AgentError::Fixed { field: "cluster.hash_seed" });
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, state: State) -> Result<(), AgentError> {
+        self.state_file.store(&state)?;
+        self.state = state;
+        Ok(())
+    }
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    /// The agent's own file, read again.
+    File,
+    /// A client; the agent's own file follows.
+    Api,
+}
+
+/// The problem document of a configuration that makes no sense.
+fn invalid(error: ConfigError) -> Problem {
+    let item = |problem: config::Problem| ProblemItem {
+        file: error.origin.clone(),
+        line: problem.line,
+        column: problem.column,
+        path: problem.path,
+        message: problem.message,
+    };
+    Problem {
+        errors: error.problems.into_iter().map(item).collect(),
+        ..views::problem("invalid_config", 422, "the configuration is not valid")
+    }
+}
+
+/// The problem document of a change that could not be made.
+fn refused(error: AgentError) -> Problem {
+    let (kind, status) = match error.exit_code() {
+        5 => ("invalid_config", 422),
+        6 => ("conflict", 409),
+        _ => ("internal", 500),
+    };
+    let mut causes = Vec::new();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    if !error.cure().is_empty() {
+        causes.push(error.cure().to_owned());
+    }
+    if kind == "internal" {
+        error!(error = &error as &dyn std::error::Error, "a change failed");
+    }
+    let detail = (!causes.is_empty()).then(|| causes.join("; "));
+    Problem { detail, ..views::problem(kind, status, error.to_string()) }
+}

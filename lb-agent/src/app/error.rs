@@ -1,0 +1,133 @@
+//! Why the agent cannot start or cannot do what it was asked, with exit code and cure.
+
+use lb_common::config::ConfigError;
+use thiserror::Error;
+
+use crate::core::ids::Exhausted;
+use crate::core::plan::NoRoom;
+use crate::core::tables::TableError;
+use crate::io::api_server::ApiError;
+use crate::io::bpf::BpfError;
+use crate::io::capabilities::NotPermitted;
+use crate::io::files::FileError;
+use crate::io::maps::MapsError;
+use crate::io::netlink::NetlinkError;
+use crate::io::origin::OriginError;
+use crate::io::pins::PinError;
+use crate::io::state_file::StateError;
+
+/// An error of the agent as a whole.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration names an interface that is not there.
+    #[error("{config}: interfaces: there is no interface {name}")]
+    NoInterface {
+        /// The configuration file.
+        config: String,
+        /// The interface.
+        name: String,
+    },
+    /// What cannot change while the maps live has changed.
+    #[error("{field} cannot change while the agent runs")]
+    Fixed {
+        /// The field.
+        field: &'static str,
+    },
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The stored state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The program in the kernel.
+    #[error(transparent)]
+    Bpf(#[from] BpfError),
+    /// The maps.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The pin directory.
+    #[error(transparent)]
+    Pins(#[from] PinError),
+    /// The decapsulation program.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// Routes and neighbours.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+    /// The control API.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// Capabilities.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
+    /// Indices.
+    #[error(transparent)]
+    Exhausted(#[from] Exhausted),
+    /// Room for tables.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// A table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Signals or the runtime.
+    #[error("the runtime failed")]
+    Runtime(#[from] std::io::Error),
+}
+
+impl AgentError {
+    /// Exit code, the same as lb-ctl's for the same kind of error.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_)
+            | Self::NoInterface { .. }
+            | Self::Exhausted(_)
+            | Self::NoRoom(_)
+            | Self::Table(_) => 5,
+            Self::Fixed { .. }
+            | Self::Api(ApiError::InUse { .. })
+            | Self::Origin(OriginError::Occupied { .. })
+            | Self::Bpf(BpfError::Occupied { .. } | BpfError::Pins(_))
+            | Self::Pins(_) => 6,
+            Self::NotPermitted(_) => 7,
+            Self::File(_)
+            | Self::State(_)
+            | Self::Bpf(_)
+            | Self::Maps(_)
+            | Self::Origin(_)
+            | Self::Netlink(_)
+            | Self::Api(_)
+            | Self::Runtime(_) => 1,
+        }
+    }
+
+    /// What the operator can do; empty if the message says it all.
+    pub const fn cure(&self) -> &'static str {
+        match self {
+            Self::Config(_) => {
+                "correct the file; `lb-ctl config validate FILE` checks it without touching anything"
+            }
+            Self::NoInterface { .. } => "see the names with `ip link`, and correct the file",
+            Self::Fixed { .. } => "restart the agent; for limits, after `lb-agent detach`",
+            Self::File(_) => "check the path and its permissions",
+            Self::State(_) => {
+                "check --state-dir; a damaged state.json can be moved away, and the overrides it held set again"
+            }
+            Self::Bpf(error) => error.cure(),
+            Self::Pins(error) => error.cure(),
+            Self::Origin(error) => error.cure(),
+            Self::Api(ApiError::InUse { .. }) => {
+                "stop the other agent, or give this one its own --socket"
+            }
+            Self::Api(ApiError::Listen { .. }) => "check --socket and the permissions of its directory",
+            Self::NotPermitted(_) => NotPermitted::CURE,
+            Self::Exhausted(_) | Self::NoRoom(_) => {
+                "raise the limit named; it takes effect after `lb-agent detach` and a start"
+            }
+            Self::Table(_) => "give the pool more table_slots",
+            Self::Maps(_) | Self::Netlink(_) | Self::Runtime(_) => "",
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `trace`: where the loaded program sends a packet, and why.
+//!
+//! The verdict is the kernel's: the program itself runs once on a made-up frame. The steps come
+//! from the same pipeline run here over what the maps are known to hold, with every look-up noted.
+//! The two must agree; that they do is part of the answer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use lb_common::abi::BackendIndex;
+use lb_common::api::{Trace, TraceRequest, TraceStep};
+use lb_common::config::Protocol;
+use lb_common::datapath::{Context, classify, flow_hash, process};
+use lb_common::hash;
+use lb_common::image::{Buffer, Lookups, Recorder};
+use lb_common::verdict::Verdict;
+use lb_common::wire::ethernet::{self, Ethernet};
+use lb_common::wire::ipv4::{self, Ipv4};
+use lb_common::wire::ipv6::Ipv6;
+use lb_common::wire::Ports;
+use zerocopy::FromBytes;
+use zerocopy::IntoBytes;
+use zerocopy::big_endian::{U16, U32};
+
+use super::agent::Agent;
+use super::views::{self, verdict_name};
+use crate::io::api_server::Answer;
+
+/// Room in front of the frame, as XDP drivers leave (`XDP_PACKET_HEADROOM`).
+const HEADROOM: usize = 256;
+
+impl Agent {
+    /// Traces one packet.
+    pub(super) fn trace(&self, request: &TraceRequest) -> Answer {
+        let protocol = protocol(&request.protocol)?;
+        let frame = frame(request.source, request.destination, protocol)?;
+        // Any attached interface: they all run the same program.
+        let ifindex = self.attachments.iter().next().map_or(0, |(_, each)| each.ifindex);
+        let context = Context { hash_seed: self.desired.hash_seed, ingress_ifindex: ifindex };
+
+        let tables = Recorder::new(&self.observed);
+        let mut modelled = Buffer::new(&frame, HEADROOM);
+        let reason = process(&mut modelled, &tables, &context);
+        let lookups = tables.take_lookups();
+
+        let outcome = self.datapath.test_run(&frame, ifindex).map_err(|error| {
+            let title = "the loaded program could not be run";
+            let detail = Some(format!("{error}: {}", error.cure()));
+            lb_common::api::Problem { detail, ..views::problem("internal", 500, title) }
+        })?;
+        let model_agrees = outcome.verdict == Some(reason.verdict())
+            && outcome.frame == modelled.as_slice();
+        let verdict = outcome.verdict.map_or("unknown", verdict_name);
+        let backend = lookups.backend.map(|(index, _)| self.backend_name(index));
+        let mut steps = self.steps(&frame, &lookups, &context);
+        steps.push(step("verdict", format!("{verdict}: {}", reason.help())));
+        let trace = Trace {
+            verdict: verdict.to_owned(),
+            reason: reason.name().to_owned(),
+            help: reason.help().to_owned(),
+            service: lookups.service.map(|(_, entry)| self.service_name(entry.service)),
+            backend: backend.filter(|_| outcome.verdict == Some(Verdict::Tx)),
+            outer_destination: (outcome.verdict == Some(Verdict::Tx))
+                .then(|| outer_destination(&outcome.frame))
+                .flatten(),
+            steps,
+            model_agrees,
+        };
+        views::item(self, "Trace", trace)
+    }
+
+    fn steps(&self, frame: &[u8], lookups: &Lookups, context: &Context) -> Vec<TraceStep> {
+        let mut steps = Vec::new();
+        let Some((key, service)) = lookups.service else {
+            steps.push(step("service", "no service has this address, protocol and port"));
+            return steps;
+        };
+        let any_port = if key == key.any_port() { " (any port)" } else { "" };
+        steps.push(step("service", format!("{}{any_port}", self.service_name(service.service))));
+        if let Some((index, pool)) = lookups.pool {
+            let name = self.desired.pools.keys().find(|name| self.derived.ids.pool(name) == Some(index));
+            let name = name.map_or("?", String::as_str);
+            let slots = pool.table.slots();
+            steps.push(step("pool", format!("{name}, a table of {slots} slots")));
+            if let Ok(packet) = classify(&Buffer::new(frame, 0)) {
+                let flow = flow_hash(context.hash_seed, &packet.flow);
+                let slot = hash::slot(flow, slots);
+                steps.push(step("hash", format!("{flow:#018x}, slot {slot}")));
+            }
+        }
+        if let Some((_, _, slot)) = lookups.slot {
+            let state = if slot.consult() { "in transition" } else { "clean" };
+            let current = self.backend_name(slot.current());
+            steps.push(step("slot", format!("{state}, current backend {current}")));
+        }
+        if let Some((index, _)) = lookups.backend {
+            steps.extend(self.next_hop_step(index));
+        }
+        steps
+    }
+
+    fn next_hop_step(&self, index: BackendIndex) -> Option<TraceStep> {
+        let (pool, name) = self.find_backend(index)?;
+        let backend = self.desired.pools.get(pool)?.backends.get(name)?;
+        let way = views::next_hop(self, backend);
+        let detail = way.problem.unwrap_or_else(|| {
+            format!(
+                "{} by {} ({}) on {}, MTU {}",
+                backend.address,
+                way.gateway.map(|gateway| gateway.to_string()).unwrap_or_default(),
+                way.mac.unwrap_or_default(),
+                way.interface.unwrap_or_default(),
+                way.mtu_bytes.unwrap_or_default(),
+            )
+        });
+        Some(step("next_hop", detail))
+    }
+
+    fn find_backend(&self, index: BackendIndex) -> Option<(&str, &str)> {
+        let pools = self.desired.pools.iter();
+        let mut names = pools.flat_map(|(pool, spec)| {
+            spec.backends.keys().map(move |name| (pool.as_str(), name.as_str()))
+        });
+        names.find(|(pool, name)| self.derived.ids.backend(pool, name) == Some(index))
+    }
+
+    fn backend_name(&self, index: BackendIndex) -> String {
+        match self.find_backend(index) {
+            Some((pool, name)) => format!("{pool}/{name}"),
+            None => "none".to_owned(),
+        }
+    }
+
+    fn service_name(&self, index: u32) -> String {
+        let mut names = self.desired.services.keys();
+        let name = names.find(|name| self.derived.ids.service(name) == Some(index));
+        name.cloned().unwrap_or_else(|| "?".to_owned())
+    }
+}
+
+fn step(step: &str, detail: impl Into<String>) -> TraceStep {
+    TraceStep { step: step.to_owned(), detail: detail.into() }
+}
+
+fn protocol(name: &str) -> Result<Protocol, lb_common::api::Problem> {
+    [Protocol::Tcp, Protocol::Udp].into_iter().find(|known| known.name() == name).ok_or_else(|| {
+        let title = format!("protocol {name:?} is neither tcp nor udp");
+        views::problem("invalid_request", 400, title)
+    })
+}
+
+/// A frame as a router would send it: SYN or an empty datagram, checksums left at zero, since the
+/// program does not look at them.
+fn frame(
+    source: SocketAddr,
+    destination: SocketAddr,
+    protocol: Protocol,
+) -> Result<Vec<u8>, lb_common::api::Problem> {
+    let ports =
+        Ports { source: U16::new(source.port()), destination: U16::new(destination.port()) };
+    let mut transport = ports.as_bytes().to_vec();
+    transport.extend_from_slice(match protocol {
+        // Sequence and acknowledgement numbers, data offset 5, SYN, window, checksum, urgent.
+        Protocol::Tcp => &[0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x02, 0xff, 0xff, 0, 0, 0, 0],
+        Protocol::Udp => &[0, 8, 0, 0],
+    });
+    match (source.ip(), destination.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            Ok(with_ipv4(source, destination, protocol, &transport))
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            Ok(with_ipv6(source, destination, protocol, &transport))
+        }
+        _ => Err(views::problem("invalid_request", 400, "source and destination differ in family")),
+    }
+}
+
+fn with_ipv4(source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, rest: &[u8]) -> Vec<u8> {
+    let mut header = Ipv4 {
+        version_ihl: 0x45,
+        type_of_service: 0,
+        total_length: U16::new(u16::try_from(ipv4::HEADER_BYTES + rest.len()).unwrap_or(u16::MAX)),
+        identification: U16::ZERO,
+        fragment: U16::new(ipv4::DONT_FRAGMENT),
+        time_to_live: 64,
+        protocol: protocol.number(),
+        checksum: U16::ZERO,
+        source: source.octets(),
+        destination: destination.octets(),
+    };
+    header.checksum = ipv4::checksum(&header);
+    [ethernet_to(ethernet::TYPE_IPV4).as_bytes(), header.as_bytes(), rest].concat()
+}
+
+fn with_ipv6(source: Ipv6Addr, destination: Ipv6Addr, protocol: Protocol, rest: &[u8]) -> Vec<u8> {
+    let header = Ipv6 {
+        version_class_label: U32::new(6 << 28),
+        payload_length: U16::new(u16::try_from(rest.len()).unwrap_or(u16::MAX)),
+        next_header: protocol.number(),
+        hop_limit: 64,
+        source: source.octets(),
+        destination: destination.octets(),
+    };
+    [ethernet_to(ethernet::TYPE_IPV6).as_bytes(), header.as_bytes(), rest].concat()
+}
+
+fn ethernet_to(ethertype: u16) -> Ethernet {
+    Ethernet { destination: [0; 6], source: [0; 6], ethertype: U16::new(ethertype) }
+}
+
+/// The destination of the outer header of a forwarded frame.
+fn outer_destination(frame: &[u8]) -> Option<IpAddr> {
+    let (front, rest) = Ethernet::ref_from_prefix(frame).ok()?;
+    match front.ethertype.get() {
+        ethernet::TYPE_IPV4 => {
+            Ipv4::ref_from_prefix(rest).ok().map(|(ip, _)| IpAddr::from(ip.destination))
+        }
+        ethernet::TYPE_IPV6 => {
+            Ipv6::ref_from_prefix(rest).ok().map(|(ip, _)| IpAddr::from(ip.destination))
+        }
+        _ => None,
+    }
+}

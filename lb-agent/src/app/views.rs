@@ -1,0 +1,339 @@
+//! Documents: the agent's state in the words of the API.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use lb_common::abi::{BackendIndex, Counter, LAYOUT_VERSION};
+use lb_common::api::{
+    API_VERSION, Backend, ConfigText, InterfaceStatus, Item, List, NextHop, NextHopState, Operator,
+    Problem, ReasonCount, Service, Status, Traffic,
+};
+use lb_common::config;
+use lb_common::verdict::{Reason, Verdict};
+use serde::Serialize;
+
+use super::agent::Agent;
+use crate::core::effective::{EffectivePool, State};
+use crate::core::way::Way;
+use crate::io::api_server::Answer;
+use crate::io::maps::{MapsError, memory_bytes};
+use crate::io::pins::mode_name;
+
+/// The agent as a whole.
+pub(super) fn status(agent: &Agent) -> Answer {
+    let counters = agent.datapath.maps.reason_counters().map_err(|error| unreadable(&error))?;
+    let status = Status {
+        node: agent.desired.node.name.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started_at: rfc3339(agent.started_at),
+        config_file: agent.options.config.display().to_string(),
+        layout_version: LAYOUT_VERSION,
+        pin_dir: agent.pins.root().display().to_string(),
+        adopted: agent.datapath.adopted,
+        health_checks: "not_running".to_owned(),
+        interfaces: interfaces(agent),
+        services: agent.desired.services.len(),
+        pools: agent.desired.pools.len(),
+        backends: agent.desired.pools.values().map(|pool| pool.backends.len()).sum(),
+        map_memory_bytes: memory_bytes(&agent.desired.limits, agent.host.possible_cpus),
+        reasons: counters.into_iter().map(|(reason, count)| reason_count(reason, count)).collect(),
+        warnings: warnings(agent),
+    };
+    item(agent, "Status", status)
+}
+
+fn interfaces(agent: &Agent) -> Vec<InterfaceStatus> {
+    let interface = |(name, attachment): (&String, &crate::io::bpf::Attachment)| InterfaceStatus {
+        name: name.clone(),
+        ifindex: attachment.ifindex,
+        mode: mode_name(attachment.generic).to_owned(),
+        program_id: attachment.program_id,
+    };
+    agent.attachments.iter().map(interface).collect()
+}
+
+fn reason_count(reason: Reason, Counter { packets, bytes }: Counter) -> ReasonCount {
+    ReasonCount {
+        reason: reason.name().to_owned(),
+        verdict: verdict_name(reason.verdict()).to_owned(),
+        help: reason.help().to_owned(),
+        packets,
+        bytes,
+    }
+}
+
+/// `pass`, `tx` or `drop`.
+pub(super) const fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Tx => "tx",
+        Verdict::Drop => "drop",
+    }
+}
+
+/// What needs attention, one sentence each.
+fn warnings(agent: &Agent) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(failure) = &agent.reload_failure {
+        warnings.push(format!("the last reload was refused: {failure}"));
+    }
+    for interface in &agent.desired.interfaces {
+        match agent.attachments.of(&interface.name) {
+            None => warnings.push(format!("{} is not attached", interface.name)),
+            Some(attachment) if attachment.generic && interface.mode == config::Mode::Auto => {
+                warnings.push(format!(
+                    "{} runs in generic mode: its driver cannot run XDP, expect a tenth of the speed",
+                    interface.name
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for (pool, spec) in &agent.desired.pools {
+        if active(agent.derived.effective.get(pool)) == 0 {
+            warnings.push(format!("pool {pool} has no backend that takes new flows"));
+        }
+        if spec.health.is_some() {
+            warnings.push(format!(
+                "pool {pool}: health checks are configured but not run by this version; every backend counts as up"
+            ));
+        }
+        for (name, backend) in &spec.backends {
+            if let NextHop { problem: Some(problem), .. } = next_hop(agent, backend) {
+                warnings.push(format!("backend {pool}/{name}: {problem}"));
+            }
+        }
+    }
+    warnings
+}
+
+fn active(pool: Option<&EffectivePool>) -> usize {
+    let backends = pool.into_iter().flat_map(BTreeMap::values);
+    backends.filter(|backend| backend.state == State::Active).count()
+}
+
+/// All services.
+pub(super) fn services(agent: &Agent) -> Answer {
+    let services: Result<Vec<_>, _> = agent
+        .desired
+        .services
+        .iter()
+        .map(|(name, service)| service_view(agent, name, service))
+        .collect();
+    list(agent, "ServiceList", services.map_err(|error| unreadable(&error))?)
+}
+
+/// One service.
+pub(super) fn service(agent: &Agent, name: &str) -> Answer {
+    let known = &agent.desired.services;
+    let service = known.get(name).ok_or_else(|| not_found("service", name, known.keys()))?;
+    let view = service_view(agent, name, service).map_err(|error| unreadable(&error))?;
+    item(agent, "Service", view)
+}
+
+fn service_view(
+    agent: &Agent,
+    name: &str,
+    service: &config::Service,
+) -> Result<Service, MapsError> {
+    let counter = match agent.derived.ids.service(name) {
+        Some(index) => agent.datapath.maps.service_counter(index)?,
+        None => Counter::default(),
+    };
+    let pool = agent.derived.effective.get(&service.pool);
+    Ok(Service {
+        name: name.to_owned(),
+        vip: service.vip,
+        protocol: service.protocol.name().to_owned(),
+        ports: service.ports.clone(),
+        pool: service.pool.clone(),
+        backends_active: active(pool),
+        backends_total: pool.map_or(0, BTreeMap::len),
+        traffic: traffic(counter),
+    })
+}
+
+/// All backends, or those of one pool.
+pub(super) fn backends(agent: &Agent, only: Option<&str>) -> Answer {
+    let pools = &agent.desired.pools;
+    if let Some(pool) = only
+        && !pools.contains_key(pool)
+    {
+        return Err(not_found("pool", pool, pools.keys()));
+    }
+    let mut views = Vec::new();
+    for (name, pool) in pools.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+        let shares = agent.derived.tables.shares(name);
+        for (backend_name, backend) in &pool.backends {
+            let view = backend_view(agent, &shares, (name, backend_name), backend);
+            views.push(view.map_err(|error| unreadable(&error))?);
+        }
+    }
+    list(agent, "BackendList", views)
+}
+
+/// One backend.
+pub(super) fn backend(agent: &Agent, pool: &str, name: &str) -> Answer {
+    let backend = known_backend(agent, pool, name)?;
+    let shares = agent.derived.tables.shares(pool);
+    let view = backend_view(agent, &shares, (pool, name), backend);
+    item(agent, "Backend", view.map_err(|error| unreadable(&error))?)
+}
+
+/// The configuration of a backend.
+pub(super) fn known_backend<'a>(
+    agent: &'a Agent,
+    pool: &str,
+    name: &str,
+) -> Result<&'a config::Backend, Problem> {
+    let pools = &agent.desired.pools;
+    let Some(spec) = pools.get(pool) else { return Err(not_found("pool", pool, pools.keys())) };
+    let names = || spec.backends.keys().map(|known| format!("{pool}/{known}")).collect::<Vec<_>>();
+    let wanted = format!("{pool}/{name}");
+    spec.backends.get(name).ok_or_else(|| not_found("backend", &wanted, names().iter()))
+}
+
+fn backend_view(
+    agent: &Agent,
+    shares: &BTreeMap<BackendIndex, f64>,
+    (pool, name): (&str, &str),
+    backend: &config::Backend,
+) -> Result<Backend, MapsError> {
+    let index = agent.derived.ids.backend(pool, name);
+    let counter = match index {
+        Some(index) => agent.datapath.maps.backend_counter(index)?,
+        None => Counter::default(),
+    };
+    let effective = agent.derived.effective.get(pool).and_then(|pool| pool.get(name));
+    let by_command = agent.state.overrides.of(pool, name);
+    Ok(Backend {
+        pool: pool.to_owned(),
+        name: name.to_owned(),
+        address: backend.address,
+        tier: backend.tier,
+        state: effective.map_or("", |effective| effective.state.name()).to_owned(),
+        health: "up (unchecked)".to_owned(),
+        weight_configured: u32::from(backend.weight.value()),
+        weight_effective: effective.map_or(0, |effective| u32::from(effective.weight.value())),
+        operator: Operator {
+            weight: by_command.weight.map(u32::from),
+            drain: by_command.drain,
+        },
+        share: index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0),
+        next_hop: next_hop(agent, backend),
+        traffic: traffic(counter),
+    })
+}
+
+/// The way to a backend, as the operator sees it.
+pub(super) fn next_hop(agent: &Agent, backend: &config::Backend) -> NextHop {
+    match agent.ways.get(&backend.address) {
+        Some(Way::Known { gateway, link, mac, mtu_bytes }) => {
+            let here = agent.attachments.on(link.index);
+            NextHop {
+                state: if here { NextHopState::Resolved } else { NextHopState::Unresolved },
+                gateway: Some(*gateway),
+                interface: Some(link.name.clone()),
+                mac: Some(mac_text(*mac)),
+                mtu_bytes: Some(*mtu_bytes),
+                problem: (!here).then(|| {
+                    format!("{} is reached through {}, which is not attached", backend.address, link.name)
+                }),
+            }
+        }
+        Some(Way::Unknown { gateway, link, problem }) => NextHop {
+            state: NextHopState::Unresolved,
+            gateway: *gateway,
+            interface: link.as_ref().map(|link| link.name.clone()),
+            mac: None,
+            mtu_bytes: None,
+            problem: Some(problem.clone()),
+        },
+        None => NextHop {
+            state: NextHopState::Unresolved,
+            gateway: None,
+            interface: None,
+            mac: None,
+            mtu_bytes: None,
+            problem: Some(format!("the way to {} has not been looked up", backend.address)),
+        },
+    }
+}
+
+fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+fn traffic(Counter { packets, bytes }: Counter) -> Traffic {
+    Traffic { packets, bytes }
+}
+
+/// The running configuration.
+pub(super) fn config(agent: &Agent) -> Answer {
+    let file = agent.options.config.display().to_string();
+    item(agent, "Config", ConfigText { file, text: agent.text.clone() })
+}
+
+/// Wraps one thing.
+pub(super) fn item<T: Serialize>(agent: &Agent, kind: &str, item: T) -> Answer {
+    document(Item {
+        api_version: API_VERSION.to_owned(),
+        kind: kind.to_owned(),
+        generation: agent.state.generation,
+        item,
+    })
+}
+
+/// Wraps many things.
+pub(super) fn list<T: Serialize>(agent: &Agent, kind: &str, items: Vec<T>) -> Answer {
+    document(List {
+        api_version: API_VERSION.to_owned(),
+        kind: kind.to_owned(),
+        generation: agent.state.generation,
+        items,
+    })
+}
+
+fn document<T: Serialize>(document: T) -> Answer {
+    serde_json::to_value(document).map_err(|error| problem("internal", 500, error.to_string()))
+}
+
+/// A problem document without further detail.
+pub(super) fn problem(kind: &str, status: u16, title: impl Into<String>) -> Problem {
+    Problem {
+        kind: kind.to_owned(),
+        title: title.into(),
+        status,
+        detail: None,
+        did_you_mean: Vec::new(),
+        errors: Vec::new(),
+    }
+}
+
+fn not_found<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Problem {
+    Problem {
+        did_you_mean: similar(name, known),
+        ..problem("not_found", 404, format!("there is no {kind} {name}"))
+    }
+}
+
+/// The known names that are at most a third of their letters away from `name`, nearest first.
+fn similar<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut near: Vec<_> = known
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .filter(|(slips, known)| slips * 3 <= known.chars().count().max(3))
+        .collect();
+    near.sort();
+    near.into_iter().map(|(_, known)| known.clone()).collect()
+}
+
+fn unreadable(error: &MapsError) -> Problem {
+    problem("internal", 500, error.to_string())
+}
+
+/// A time of day as RFC 3339 in UTC, to the second.
+fn rfc3339(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}

@@ -1,0 +1,15 @@
+//! What the agent decides, as pure functions and plain values.
+//!
+//! [`desired`](lb_common::config::Desired) x [`overrides`] -> [`effective`] -> [`target`] -> [`plan`]:
+//! configuration and operator commands give effective weights; with the ways to the backends these
+//! give the contents the maps should have; and the difference to what they hold is an ordered list
+//! of operations. Nothing here reads a clock, a file or a socket, or knows tokio or aya.
+
+pub mod diff;
+pub mod effective;
+pub mod ids;
+pub mod overrides;
+pub mod plan;
+pub mod tables;
+pub mod target;
+pub mod way;

@@ -1,0 +1,76 @@
+//! What operators changed by command, kept apart from the configuration file.
+//!
+//! Overrides win over the file until they are taken back. They are stored as JSON beside the
+//! agent's state, so a restart keeps them, and they go when their backend leaves the file.
+
+use std::collections::BTreeMap;
+
+use lb_common::config::{Desired, Weight};
+use serde::{Deserialize, Serialize};
+
+/// All overrides, by pool, then backend.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    pools: BTreeMap<String, BTreeMap<String, Override>>,
+}
+
+/// The override of one backend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// Weight instead of the configured one, 0..=1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// No new flows, whatever the weight.
+    #[serde(default)]
+    pub drain: bool,
+}
+
+impl Overrides {
+    /// The override of `pool`/`backend`; the empty one if there is none.
+    pub fn of(&self, pool: &str, backend: &str) -> Override {
+        self.pools.get(pool).and_then(|pool| pool.get(backend)).copied().unwrap_or_default()
+    }
+
+    /// A copy in which `pool`/`backend` is changed by `change`.
+    #[must_use]
+    pub fn with(&self, pool: &str, backend: &str, change: Change) -> Self {
+        let mut next = self.clone();
+        let backends = next.pools.entry(pool.to_owned()).or_default();
+        let entry = backends.entry(backend.to_owned()).or_default();
+        match change {
+            Change::Weight(weight) => entry.weight = weight.map(Weight::value),
+            Change::Drain(drain) => entry.drain = drain,
+        }
+        if *entry == Override::default() {
+            backends.remove(backend);
+        }
+        next.pools.retain(|_, backends| !backends.is_empty());
+        next
+    }
+
+    /// A copy without the overrides of backends that `desired` does not have.
+    #[must_use]
+    pub fn kept_for(&self, desired: &Desired) -> Self {
+        let mut next = self.clone();
+        for (pool, backends) in &mut next.pools {
+            let known = desired.pools.get(pool).map(|pool| &pool.backends);
+            backends.retain(|name, _| known.is_some_and(|known| known.contains_key(name)));
+        }
+        next.pools.retain(|_, backends| !backends.is_empty());
+        next
+    }
+}
+
+/// One operator command on a backend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// This weight, or the configured one again.
+    Weight(Option<Weight>),
+    /// Drain, or stop draining.
+    Drain(bool),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! From what the maps hold to what they should hold: an ordered list of operations.
+//!
+//! The order keeps every moment in between valid for packets: what is referred to is written
+//! before what refers to it, and removed after. backend -> table -> pool -> service on the way in;
+//! service -> pool -> backend on the way out. A table is never edited in place: the new one goes to
+//! unused pages, then one word of the pool switches to it. Planning from the result of a plan, or
+//! from any point where it was cut off, leads to the same target; from the target itself the plan
+//! is empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lb_common::abi::{
+    BackendEntry, BackendIndex, PoolEntry, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot, TableRef,
+};
+use lb_common::image::Image;
+use thiserror::Error;
+
+use super::target::{Target, TargetPool};
+
+/// One write to the maps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    /// Sets the counters of a new service to zero.
+    ResetService {
+        /// Index of its counters.
+        service: u32,
+    },
+    /// Sets the counters of a new backend to zero.
+    ResetBackend {
+        /// Its index.
+        index: BackendIndex,
+    },
+    /// Writes a backend.
+    PutBackend {
+        /// Its index.
+        index: BackendIndex,
+        /// Its entry.
+        entry: BackendEntry,
+    },
+    /// Writes a table to pages that no pool uses.
+    PutTable {
+        /// The first page.
+        first_page: u32,
+        /// The slots.
+        slots: Arc<[Slot]>,
+    },
+    /// Writes a pool: the switch to another table.
+    PutPool {
+        /// Its index.
+        index: u32,
+        /// Its entry.
+        entry: PoolEntry,
+    },
+    /// Writes one VIP, protocol and port.
+    PutService {
+        /// Its key.
+        key: ServiceKey,
+        /// Its entry.
+        entry: ServiceEntry,
+    },
+    /// Removes one VIP, protocol and port.
+    RemoveService {
+        /// Its key.
+        key: ServiceKey,
+    },
+    /// Frees a pool; its pages are free with it.
+    RemovePool {
+        /// Its index.
+        index: u32,
+    },
+    /// Frees a backend.
+    RemoveBackend {
+        /// Its index.
+        index: BackendIndex,
+    },
+    /// Waits until no packet can still be reading what earlier operations put out of use.
+    AwaitReaders,
+}
+
+/// The new tables do not fit beside the old ones.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("no room for a table of {slots} slots: {pages_free} of {pages} pages are free, in runs that are too short (raise limits.table_slots)")]
+pub struct NoRoom {
+    /// Slots of the table.
+    pub slots: usize,
+    /// Free pages.
+    pub pages_free: u32,
+    /// Pages in all.
+    pub pages: u32,
+}
+
+/// Plans the way from `observed` to `target` in maps of `pages` table pages.
+///
+/// # Errors
+/// The new tables do not fit beside those in use.
+pub fn plan(observed: &Image, target: &Target, pages: u32) -> Result<Vec<Op>, NoRoom> {
+    let mut ops = Vec::new();
+    put_backends(observed, target, &mut ops);
+    put_pools(observed, target, pages, &mut ops)?;
+    put_services(observed, target, &mut ops);
+    ops.extend(
+        gone(&observed.services, &target.services).map(|key| Op::RemoveService { key: *key }),
+    );
+    ops.extend(gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index }));
+    ops.extend(
+        gone(&observed.backends, &target.backends)
+            .map(|index| Op::RemoveBackend { index: *index }),
+    );
+    Ok(ops)
+}
+
+/// The keys of `before` that `after` has not.
+fn gone<'a, K: Ord, A, B>(
+    before: &'a BTreeMap<K, A>,
+    after: &'a BTreeMap<K, B>,
+) -> impl Iterator<Item = &'a K> {
+    before.keys().filter(|key| !after.contains_key(*key))
+}
+
+fn put_backends(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
+    for (index, entry) in &target.backends {
+        let before = observed.backends.get(index);
+        if before.is_none_or(|before| before.name_hash != entry.name_hash) {
+            ops.push(Op::ResetBackend { index: *index });
+        }
+        if before != Some(entry) {
+            ops.push(Op::PutBackend { index: *index, entry: *entry });
+        }
+    }
+}
+
+fn put_services(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
+    let known: BTreeSet<_> =
+        observed.services.values().map(|entry| (entry.service, entry.name_hash)).collect();
+    let new: BTreeSet<u32> = target
+        .services
+        .values()
+        .filter(|entry| !known.contains(&(entry.service, entry.name_hash)))
+        .map(|entry| entry.service)
+        .collect();
+    ops.extend(new.into_iter().map(|service| Op::ResetService { service }));
+    for (key, entry) in &target.services {
+        if observed.services.get(key) != Some(entry) {
+            ops.push(Op::PutService { key: *key, entry: *entry });
+        }
+    }
+}
+
+fn put_pools(
+    observed: &Image,
+    target: &Target,
+    pages: u32,
+    ops: &mut Vec<Op>,
+) -> Result<(), NoRoom> {
+    let mut room = Room::new(observed, pages);
+    for (index, pool) in &target.pools {
+        let before = observed.pools.get(index).copied();
+        if before.is_some_and(|before| holds(observed, before, pool)) {
+            continue;
+        }
+        let entry = place(pool, &mut room, ops)?;
+        ops.push(Op::PutPool { index: *index, entry });
+        if let Some(before) = before {
+            room.release(before.table);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a pool's entry and table are already as wanted.
+fn holds(observed: &Image, before: PoolEntry, wanted: &TargetPool) -> bool {
+    before.name_hash == wanted.name_hash
+        && observed.holds(before.table, &wanted.slots)
+}
+
+/// Finds room for a pool's table and plans its writing.
+fn place(pool: &TargetPool, room: &mut Room, ops: &mut Vec<Op>) -> Result<PoolEntry, NoRoom> {
+    let name_hash = pool.name_hash;
+    if pool.slots.is_empty() {
+        return Ok(PoolEntry { table: TableRef::default(), name_hash });
+    }
+    let first_page = match room.take(pool.slots.len()) {
+        Ok(first_page) => first_page,
+        Err(_) if room.reclaim() => {
+            ops.push(Op::AwaitReaders);
+            room.take(pool.slots.len())?
+        }
+        Err(no_room) => return Err(no_room),
+    };
+    let slots = u32::try_from(pool.slots.len()).unwrap_or(u32::MAX);
+    ops.push(Op::PutTable { first_page, slots: Arc::clone(&pool.slots) });
+    Ok(PoolEntry { table: TableRef::new(first_page, slots), name_hash })
+}
+
+/// The pages that no pool uses.
+struct Room {
+    pages: u32,
+    used: BTreeSet<u32>,
+    /// Put out of use by this plan; packets may still be reading them.
+    released: BTreeSet<u32>,
+}
+
+impl Room {
+    fn new(observed: &Image, pages: u32) -> Self {
+        let used = observed.pools.values().flat_map(|pool| pages_of(pool.table)).collect();
+        Self { pages, used, released: BTreeSet::new() }
+    }
+
+    fn release(&mut self, table: TableRef) {
+        self.released.extend(pages_of(table));
+    }
+
+    /// Frees the pages that this plan has put out of use; false if there are none.
+    fn reclaim(&mut self) -> bool {
+        let released = core::mem::take(&mut self.released);
+        self.used.retain(|page| !released.contains(page));
+        !released.is_empty()
+    }
+
+    /// The first page of a free run long enough for `slots`.
+    fn take(&mut self, slots: usize) -> Result<u32, NoRoom> {
+        let needed = u32::try_from(slots.div_ceil(SLOTS_PER_PAGE as usize)).unwrap_or(u32::MAX);
+        let first = self.find(needed);
+        let used = u32::try_from(self.used.len()).unwrap_or(u32::MAX);
+        let first = first.ok_or(NoRoom {
+            slots,
+            pages_free: self.pages.saturating_sub(used),
+            pages: self.pages,
+        })?;
+        self.used.extend(first..first + needed);
+        Ok(first)
+    }
+
+    fn find(&self, needed: u32) -> Option<u32> {
+        let mut first = 0;
+        for page in &self.used {
+            if page.saturating_sub(first) >= needed {
+                return Some(first);
+            }
+            first = page + 1;
+        }
+        (self.pages.saturating_sub(first) >= needed).then_some(first)
+    }
+}
+
+fn pages_of(table: TableRef) -> std::ops::Range<u32> {
+    table.first_page()..table.first_page() + table.pages()
+}
+
+/// Carries out one operation on an image: what the maps do, for planning ahead and for tests.
+pub fn carry_out(image: &mut Image, op: &Op) {
+    match op {
+        Op::ResetService { .. } | Op::ResetBackend { .. } | Op::AwaitReaders => {}
+        Op::PutBackend { index, entry } => {
+            image.backends.insert(*index, *entry);
+        }
+        Op::PutTable { first_page, slots } => image.put_table(*first_page, slots),
+        Op::PutPool { index, entry } => {
+            image.pools.insert(*index, *entry);
+        }
+        Op::PutService { key, entry } => {
+            image.services.insert(*key, *entry);
+        }
+        Op::RemoveService { key } => {
+            image.services.remove(key);
+        }
+        Op::RemovePool { index } => {
+            image.pools.remove(index);
+        }
+        Op::RemoveBackend { index } => {
+            image.backends.remove(index);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! The Maglev tables of all pools, rebuilt only when something they depend on has changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lb_common::abi::{BackendIndex, Slot};
+use lb_common::config::Desired;
+use lb_common::maglev::{self, BuildError, Entry, TableInput};
+use thiserror::Error;
+
+use super::effective::EffectivePool;
+use super::ids::Ids;
+
+/// A pool's table could not be built.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("cannot build the table of pool {pool}")]
+pub struct TableError {
+    /// The pool.
+    pub pool: String,
+    /// Why.
+    #[source]
+    pub source: BuildError,
+}
+
+/// Everything a table depends on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Inputs {
+    slots: u32,
+    seed: [u64; 2],
+    entries: Vec<(String, u16, BackendIndex)>,
+}
+
+/// A table with what it was built from.
+#[derive(Clone, Debug)]
+struct Built {
+    inputs: Arc<Inputs>,
+    slots: Arc<[Slot]>,
+}
+
+/// The tables of all pools. A copy shares them.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    by_pool: BTreeMap<String, Built>,
+}
+
+impl Tables {
+    /// Brings every pool's table up to date and forgets those of other pools.
+    ///
+    /// # Errors
+    /// A pool has more backends than slots.
+    pub fn update(
+        &mut self,
+        desired: &Desired,
+        effective: &BTreeMap<String, EffectivePool>,
+        ids: &Ids,
+    ) -> Result<(), TableError> {
+        let mut next = BTreeMap::new();
+        for (name, pool) in &desired.pools {
+            let inputs = Inputs {
+                slots: pool.table_slots,
+                seed: desired.hash_seed,
+                entries: entries(name, effective.get(name), ids),
+            };
+            let built = match self.by_pool.get(name) {
+                Some(before) if *before.inputs == inputs => before.clone(),
+                _ => {
+                    let slots = build(name, &inputs)
+                        .map_err(|source| TableError { pool: name.clone(), source })?;
+                    Built { inputs: Arc::new(inputs), slots }
+                }
+            };
+            next.insert(name.clone(), built);
+        }
+        self.by_pool = next;
+        Ok(())
+    }
+
+    /// The slots of a pool; none if it has no backend that takes new flows.
+    pub fn slots(&self, pool: &str) -> Arc<[Slot]> {
+        self.by_pool.get(pool).map(|built| Arc::clone(&built.slots)).unwrap_or_default()
+    }
+
+    /// Share of a pool's slots that each of its backends has, 0..=1.
+    pub fn shares(&self, pool: &str) -> BTreeMap<BackendIndex, f64> {
+        let slots = self.slots(pool);
+        let mut counts: BTreeMap<BackendIndex, u32> = BTreeMap::new();
+        for slot in slots.iter() {
+            *counts.entry(slot.current()).or_default() += 1;
+        }
+        let total = f64::from(u32::try_from(slots.len().max(1)).unwrap_or(u32::MAX));
+        counts.into_iter().map(|(index, count)| (index, f64::from(count) / total)).collect()
+    }
+}
+
+fn entries(
+    pool: &str,
+    effective: Option<&EffectivePool>,
+    ids: &Ids,
+) -> Vec<(String, u16, BackendIndex)> {
+    effective
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, backend)| {
+            let index = ids.backend(pool, name)?;
+            Some((name.clone(), backend.table_weight().value(), index))
+        })
+        .collect()
+}
+
+fn build(pool: &str, inputs: &Inputs) -> Result<Arc<[Slot]>, BuildError> {
+    let entries: Vec<_> = inputs
+        .entries
+        .iter()
+        .map(|(name, weight, _)| Entry { name, weight: *weight })
+        .collect();
+    let input = TableInput { pool, slots: inputs.slots, seed: inputs.seed, entries: &entries };
+    let positions = maglev::build(&input)?;
+    let slot_of = |position: u32| {
+        let entry = inputs.entries.get(position as usize);
+        entry.map_or(Slot::default(), |(_, _, index)| Slot::clean(*index))
+    };
+    Ok(positions.into_iter().map(slot_of).collect())
+}

@@ -1,0 +1,16 @@
+//! Everything that touches the world: the kernel's maps, programs and routes, files, sockets.
+//!
+//! These modules carry out what `core` decides and report what they see; none of them decides.
+
+pub mod api_server;
+pub mod bpf;
+pub mod capabilities;
+pub mod datapath_log;
+pub mod files;
+pub mod host;
+pub mod maps;
+pub mod netlink;
+pub mod origin;
+pub mod pins;
+pub mod state_file;
+mod sys;

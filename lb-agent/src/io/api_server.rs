@@ -1,0 +1,135 @@
+//! The control API: HTTP on a Unix socket, each request handed to the agent's loop and answered.
+//!
+//! Handlers parse and pass on; what a request means is decided in the loop, one at a time. Every
+//! error, axum's own included, leaves as a problem document (RFC 9457). The OpenAPI document is
+//! made from the handlers and served beside them.
+
+mod problem;
+mod routes;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use lb_common::api::Problem;
+use thiserror::Error;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+pub use routes::openapi;
+
+/// What a client wants of the agent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// The agent as a whole.
+    Status,
+    /// All services.
+    Services,
+    /// One service.
+    Service {
+        /// Its name.
+        name: String,
+    },
+    /// All backends, or those of one pool.
+    Backends {
+        /// The pool.
+        pool: Option<String>,
+    },
+    /// One backend.
+    Backend {
+        /// Its pool.
+        pool: String,
+        /// Its name.
+        name: String,
+    },
+    /// Set a backend's weight, or take the configured one again.
+    Weight {
+        /// Its pool.
+        pool: String,
+        /// Its name.
+        name: String,
+        /// The weight, not yet checked.
+        weight: Option<u32>,
+    },
+    /// Drain a backend, or stop that.
+    Drain {
+        /// Its pool.
+        pool: String,
+        /// Its name.
+        name: String,
+        /// Whether to drain.
+        drain: bool,
+    },
+    /// The running configuration.
+    Config,
+    /// What another configuration would change.
+    Diff(lb_common::api::ConfigRequest),
+    /// Change to another configuration.
+    Apply(lb_common::api::ConfigRequest),
+    /// Where a packet would go.
+    Trace(lb_common::api::TraceRequest),
+    /// What is wrong.
+    Doctor,
+}
+
+/// An answer: a document, or why there is none.
+pub type Answer = Result<serde_json::Value, Problem>;
+
+/// A request with the way back to whoever asked.
+#[derive(Debug)]
+pub struct Call {
+    /// What is wanted.
+    pub request: Request,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// The API cannot be served.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// Another agent answers on the socket.
+    #[error("another agent is listening on {path}", path = .path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The socket cannot be made.
+    #[error("cannot listen on {path}", path = .path.display())]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Listens on `path`. A socket that nobody answers on, as a killed agent leaves, is replaced.
+///
+/// # Errors
+/// Another agent is there, or the path cannot be used.
+pub async fn listen(path: &Path) -> Result<UnixListener, ApiError> {
+    let failed = |source| ApiError::Listen { path: path.to_owned(), source };
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(failed)?;
+    }
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(ApiError::InUse { path: path.to_owned() });
+    }
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
+        fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // Owner and group: whoever may use the socket may steer all traffic.
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Serves the API until the listener breaks.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) -> io::Result<()> {
+    axum::serve(listener, routes::router(calls)).await
+}

@@ -1,0 +1,186 @@
+//! Paths, handlers, and the OpenAPI document made from them.
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use lb_common::api::{
+    Backend, ConfigDiff, ConfigRequest, ConfigText, DetailQuery, Finding, Item, List, Problem,
+    Service, Status, Trace, TraceRequest, WeightRequest,
+};
+use tokio::sync::{mpsc, oneshot};
+use utoipa::OpenApi;
+
+use super::problem::ProblemResponse;
+use super::{Call, Request};
+
+type Calls = State<mpsc::Sender<Call>>;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Load balancer control API", description = "JSON over HTTP on a Unix socket."),
+    paths(
+        status, services, service, backends, backend, weight, drain, undrain, config, diff, apply,
+        trace, doctor
+    ),
+    components(schemas(Problem))
+)]
+struct Document;
+
+/// The OpenAPI document of this API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// Every path with its handler.
+pub(super) fn router(calls: mpsc::Sender<Call>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/services", get(services))
+        .route("/v1/services/{name}", get(service))
+        .route("/v1/backends", get(backends))
+        .route("/v1/backends/{pool}/{name}", get(backend))
+        .route("/v1/backends/{pool}/{name}/weight", put(weight))
+        .route("/v1/backends/{pool}/{name}/drain", post(drain))
+        .route("/v1/backends/{pool}/{name}/undrain", post(undrain))
+        .route("/v1/config", get(config))
+        .route("/v1/config/diff", post(diff))
+        .route("/v1/config/apply", post(apply))
+        .route("/v1/trace", post(trace))
+        .route("/v1/doctor", get(doctor))
+        .route("/openapi.json", get(|| async { Json(openapi()) }))
+        .fallback(|| async {
+            ProblemResponse::new("not_found", StatusCode::NOT_FOUND, "no such path; see /openapi.json")
+        })
+        .method_not_allowed_fallback(|| async {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            ProblemResponse::new("invalid_request", status, "no such method here; see /openapi.json")
+        })
+        .with_state(calls)
+}
+
+/// Hands a request to the agent's loop and waits for its answer.
+async fn ask(State(calls): Calls, request: Request) -> Response {
+    let (answer, answered) = oneshot::channel();
+    let gone = || {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        ProblemResponse::new("internal", status, "the agent is shutting down").into_response()
+    };
+    if calls.send(Call { request, answer }).await.is_err() {
+        return gone();
+    }
+    match answered.await {
+        Ok(Ok(document)) => Json(document).into_response(),
+        Ok(Err(problem)) => ProblemResponse(problem).into_response(),
+        Err(_) => gone(),
+    }
+}
+
+fn invalid(rejection: impl ToString) -> Response {
+    let status = StatusCode::BAD_REQUEST;
+    ProblemResponse::new("invalid_request", status, rejection.to_string()).into_response()
+}
+
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Item<Status>)))]
+async fn status(calls: Calls) -> Response {
+    ask(calls, Request::Status).await
+}
+
+#[utoipa::path(get, path = "/v1/services", responses((status = 200, body = List<Service>)))]
+async fn services(calls: Calls) -> Response {
+    ask(calls, Request::Services).await
+}
+
+#[utoipa::path(get, path = "/v1/services/{name}", params(("name" = String, Path)),
+    responses((status = 200, body = Item<Service>), (status = 404, body = Problem)))]
+async fn service(calls: Calls, Path(name): Path<String>) -> Response {
+    ask(calls, Request::Service { name }).await
+}
+
+#[utoipa::path(get, path = "/v1/backends", params(("pool" = Option<String>, Query)),
+    responses((status = 200, body = List<Backend>), (status = 404, body = Problem)))]
+async fn backends(
+    calls: Calls,
+    query: Result<Query<DetailQuery>, QueryRejection>,
+) -> Response {
+    match query {
+        Ok(Query(query)) => ask(calls, Request::Backends { pool: query.pool }).await,
+        Err(rejection) => invalid(rejection.body_text()),
+    }
+}
+
+#[utoipa::path(get, path = "/v1/backends/{pool}/{name}",
+    params(("pool" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
+async fn backend(calls: Calls, Path((pool, name)): Path<(String, String)>) -> Response {
+    ask(calls, Request::Backend { pool, name }).await
+}
+
+#[utoipa::path(put, path = "/v1/backends/{pool}/{name}/weight", request_body = WeightRequest,
+    params(("pool" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = Item<Backend>), (status = 400, body = Problem),
+        (status = 404, body = Problem)))]
+async fn weight(
+    calls: Calls,
+    Path((pool, name)): Path<(String, String)>,
+    body: Result<Json<WeightRequest>, JsonRejection>,
+) -> Response {
+    match body {
+        Ok(Json(body)) => ask(calls, Request::Weight { pool, name, weight: body.weight }).await,
+        Err(rejection) => invalid(rejection.body_text()),
+    }
+}
+
+#[utoipa::path(post, path = "/v1/backends/{pool}/{name}/drain",
+    params(("pool" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
+async fn drain(calls: Calls, Path((pool, name)): Path<(String, String)>) -> Response {
+    ask(calls, Request::Drain { pool, name, drain: true }).await
+}
+
+#[utoipa::path(post, path = "/v1/backends/{pool}/{name}/undrain",
+    params(("pool" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
+async fn undrain(calls: Calls, Path((pool, name)): Path<(String, String)>) -> Response {
+    ask(calls, Request::Drain { pool, name, drain: false }).await
+}
+
+#[utoipa::path(get, path = "/v1/config", responses((status = 200, body = Item<ConfigText>)))]
+async fn config(calls: Calls) -> Response {
+    ask(calls, Request::Config).await
+}
+
+#[utoipa::path(post, path = "/v1/config/diff", request_body = ConfigRequest,
+    responses((status = 200, body = Item<ConfigDiff>), (status = 422, body = Problem)))]
+async fn diff(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) -> Response {
+    match body {
+        Ok(Json(body)) => ask(calls, Request::Diff(body)).await,
+        Err(rejection) => invalid(rejection.body_text()),
+    }
+}
+
+#[utoipa::path(post, path = "/v1/config/apply", request_body = ConfigRequest,
+    responses((status = 200, body = Item<ConfigDiff>), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
+async fn apply(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) -> Response {
+    match body {
+        Ok(Json(body)) => ask(calls, Request::Apply(body)).await,
+        Err(rejection) => invalid(rejection.body_text()),
+    }
+}
+
+#[utoipa::path(post, path = "/v1/trace", request_body = TraceRequest,
+    responses((status = 200, body = Item<Trace>), (status = 400, body = Problem)))]
+async fn trace(calls: Calls, body: Result<Json<TraceRequest>, JsonRejection>) -> Response {
+    match body {
+        Ok(Json(body)) => ask(calls, Request::Trace(body)).await,
+        Err(rejection) => invalid(rejection.body_text()),
+    }
+}
+
+#[utoipa::path(get, path = "/v1/doctor", responses((status = 200, body = List<Finding>)))]
+async fn doctor(calls: Calls) -> Response {
+    ask(calls, Request::Doctor).await
+}

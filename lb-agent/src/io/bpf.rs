@@ -1,0 +1,243 @@
+//! The balancer program in the kernel: load, adopt, attach, replace, test-run, detach.
+//!
+//! Maps and links are pinned, so they outlive this process. A new agent finds them, replaces the
+//! program of each link atomically and goes on with the same maps. Attachments are bpf_links only:
+//! the netlink way cannot be pinned and would be left behind by a crash.
+
+mod attach;
+
+use std::io;
+use std::path::PathBuf;
+
+use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
+use lb_common::abi::global;
+use lb_common::config::Limits;
+use lb_common::verdict::Verdict;
+use thiserror::Error;
+use zerocopy::{Immutable, IntoBytes};
+
+use super::maps::{Maps, MapsError, shapes};
+use super::pins::{PinError, Pins};
+
+pub use attach::{Attachment, Attachments};
+
+/// The object file that lb-ebpf was built to.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-balancer"));
+/// Name of the program in it.
+const PROGRAM: &str = "balancer";
+/// Room for the output of a test-run: a jumbo frame and the largest outer header.
+const TEST_RUN_BYTES: usize = 16 * 1024;
+
+/// Why the program does not run as asked.
+#[derive(Debug, Error)]
+pub enum BpfError {
+    /// The pin directory.
+    #[error(transparent)]
+    Pins(#[from] PinError),
+    /// The maps.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The kernel refused the object or its maps.
+    #[error("cannot load the object file")]
+    Object(#[source] Box<EbpfError>),
+    /// The kernel refused the program.
+    #[error("cannot load the program")]
+    Program(#[source] Box<ProgramError>),
+    /// Somebody else's program is on the interface.
+    #[error("interface {interface} already has an XDP program that is not this agent's")]
+    Occupied {
+        /// The interface.
+        interface: String,
+    },
+    /// The driver cannot run XDP programs.
+    #[error("the driver of {interface} cannot run XDP programs")]
+    NotNative {
+        /// The interface.
+        interface: String,
+        /// What the kernel answered.
+        #[source]
+        source: io::Error,
+    },
+    /// The program could not be attached.
+    #[error("cannot attach to {interface}")]
+    Attach {
+        /// The interface.
+        interface: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A link could not be pinned, opened or removed.
+    #[error("cannot {operation} the link {path}", path = .path.display())]
+    Link {
+        /// What was to be done.
+        operation: &'static str,
+        /// Its pin.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The object file is not what this agent was built with.
+    #[error("the object file has no program {PROGRAM}")]
+    NoProgram,
+    /// A test-run failed.
+    #[error("the kernel refused the test-run")]
+    TestRun(#[source] Box<ProgramError>),
+}
+
+impl BpfError {
+    /// What the operator can do.
+    pub const fn cure(&self) -> &'static str {
+        match self {
+            Self::Pins(error) => error.cure(),
+            Self::Occupied { .. } => {
+                "see whose it is with `bpftool net`; remove it there, or with `ip link set dev NAME xdp off`"
+            }
+            Self::NotNative { .. } => {
+                "set the interface's mode to auto or generic (slower), or use a NIC whose driver supports XDP"
+            }
+            Self::Object(_) | Self::Program(_) | Self::NoProgram => {
+                "needs Linux 5.15 or later with BPF; run `lb-ctl doctor`, and report the cause above"
+            }
+            Self::Attach { .. } => {
+                "check that the interface is up and its MTU at most what its driver allows with XDP"
+            }
+            Self::Maps(_) | Self::Link { .. } | Self::TestRun(_) => "see the cause above",
+        }
+    }
+}
+
+/// How to load the program.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions<'a> {
+    /// Where to pin; nowhere in tests of the program alone.
+    pub pins: Option<&'a Pins>,
+    /// Sizes of the maps.
+    pub limits: Limits,
+    /// The cluster's hash seed.
+    pub hash_seed: [u64; 2],
+    /// Level of the data plane's own log, 0 (none) to 5 (trace).
+    pub log_level: u8,
+}
+
+/// The loaded program and its maps.
+pub struct Datapath {
+    ebpf: Ebpf,
+    /// The maps, to read and write.
+    pub maps: Maps,
+    /// Whether pinned maps were there before.
+    pub adopted: bool,
+}
+
+/// What a test-run gave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TestRunOutcome {
+    /// The verdict; `None` if the program returned something else.
+    pub verdict: Option<Verdict>,
+    /// The frame as the program left it.
+    pub frame: Vec<u8>,
+}
+
+/// The start of `struct xdp_md`, as a test-run takes it.
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct XdpMd {
+    data: u32,
+    data_end: u32,
+    data_meta: u32,
+    ingress_ifindex: u32,
+    rx_queue_index: u32,
+    egress_ifindex: u32,
+}
+
+impl Datapath {
+    /// Loads the program onto new maps, or onto the pinned ones if there are any.
+    ///
+    /// # Errors
+    /// Pinned maps of another shape (nothing is changed then), or whatever the kernel refuses.
+    pub fn load(options: &LoadOptions<'_>) -> Result<Self, BpfError> {
+        let shapes = shapes(&options.limits);
+        let adopted = options.pins.map_or(Ok(false), |pins| pins.check(&shapes))?;
+        let mut loader = EbpfLoader::new();
+        loader.verifier_log_level(VerifierLogLevel::DISABLE);
+        loader.override_global(global::HASH_SEED, &options.hash_seed, true);
+        loader.override_global(aya_log::LEVEL, &options.log_level, true);
+        for shape in &shapes {
+            loader.map_max_entries(shape.name, shape.max_entries);
+            if let Some(pins) = options.pins {
+                loader.map_pin_path(shape.name, pins.map(shape.name));
+            }
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(|source| BpfError::Object(Box::new(source)))?;
+        let program = ebpf.program_mut(PROGRAM).ok_or(BpfError::NoProgram)?;
+        <&mut Xdp>::try_from(program)
+            .and_then(Xdp::load)
+            .map_err(|source| BpfError::Program(Box::new(source)))?;
+        let maps = Maps::take(&mut ebpf, &options.limits)?;
+        Ok(Self { ebpf, maps, adopted })
+    }
+
+    /// Runs the loaded program once on `frame`, as if it had come in by `ingress_ifindex`.
+    ///
+    /// The kernel wants the interface to exist in this network namespace (0 stands for none), and
+    /// at least an Ethernet header. Counters count the packet like any other.
+    ///
+    /// # Errors
+    /// The kernel refuses the frame or the interface.
+    pub fn test_run(&self, frame: &[u8], ingress_ifindex: u32) -> Result<TestRunOutcome, BpfError> {
+        let context = XdpMd {
+            data: 0,
+            data_end: u32::try_from(frame.len()).unwrap_or(u32::MAX),
+            data_meta: 0,
+            ingress_ifindex,
+            rx_queue_index: 0,
+            egress_ifindex: 0,
+        };
+        let mut output = vec![0; TEST_RUN_BYTES];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut output),
+            ctx_in: Some(context.as_bytes()),
+            ..TestRunOptions::default()
+        };
+        let result = self
+            .program()?
+            .test_run(options)
+            .map_err(|source| BpfError::TestRun(Box::new(source)))?;
+        output.truncate(result.data_size_out as usize);
+        Ok(TestRunOutcome { verdict: verdict(result.return_value), frame: output })
+    }
+
+    /// Instructions the verifier walked, and bytes of the translated program.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn verified(&self) -> Result<(u32, u32), BpfError> {
+        let info =
+            self.program()?.info().map_err(|source| BpfError::Program(Box::new(source)))?;
+        let instructions = info.verified_instruction_count().unwrap_or(0);
+        Ok((instructions, info.size_translated().unwrap_or(0)))
+    }
+
+    /// The object, for its log map.
+    pub fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    fn program(&self) -> Result<&Xdp, BpfError> {
+        let program = self.ebpf.program(PROGRAM).ok_or(BpfError::NoProgram)?;
+        <&Xdp>::try_from(program).map_err(|source| BpfError::Program(Box::new(source)))
+    }
+}
+
+/// The verdict that a return value of `enum xdp_action` stands for.
+const fn verdict(action: u32) -> Option<Verdict> {
+    match action {
+        1 => Some(Verdict::Drop),
+        2 => Some(Verdict::Pass),
+        3 => Some(Verdict::Tx),
+        _ => None,
+    }
+}

@@ -1,0 +1,37 @@
+//! The data plane's own log lines, on their way from the kernel's ring buffer to our log.
+
+use std::io;
+
+use aya::Ebpf;
+use aya_log::EbpfLogger;
+use thiserror::Error;
+use tokio::io::unix::AsyncFd;
+
+/// The data plane's log cannot be followed.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The object has no log map, or it cannot be read.
+    #[error("cannot open the log map")]
+    Map(#[from] aya_log::Error),
+    /// It cannot be waited on.
+    #[error("cannot wait for log lines")]
+    Wait(#[from] io::Error),
+}
+
+/// Passes on whatever the program logs, for as long as the runtime lives.
+///
+/// # Errors
+/// The log map cannot be read or waited on.
+pub fn forward(ebpf: &mut Ebpf) -> Result<(), LogError> {
+    let logger = EbpfLogger::init(ebpf)?;
+    // SAFETY: the logger owns its ring buffer's descriptor and never closes or replaces it while
+    // it lives; the `AsyncFd` owns the logger and deregisters before dropping it.
+    let mut readable = unsafe { AsyncFd::register(logger) }.map_err(io::Error::from)?;
+    tokio::spawn(async move {
+        while let Ok(mut guard) = readable.readable_mut().await {
+            guard.get_inner_mut().flush();
+            guard.clear_ready();
+        }
+    });
+    Ok(())
+}

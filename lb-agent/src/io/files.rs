@@ -1,0 +1,64 @@
+//! Files that are replaced whole: a reader, or a crash, sees the old text or the new one.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// A file could not be read or replaced.
+#[derive(Debug, Error)]
+#[error("cannot {operation} {path}", path = .path.display())]
+pub struct FileError {
+    /// What was to be done.
+    pub operation: &'static str,
+    /// With what.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// It cannot be read, or is not UTF-8.
+pub fn read(path: &Path) -> Result<String, FileError> {
+    fs::read_to_string(path).map_err(|source| FileError {
+        operation: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Replaces a file: the text goes to a file beside it, to the disk, and then takes its name.
+///
+/// # Errors
+/// It cannot be written; the old file is then as it was.
+pub fn replace(path: &Path, text: &str) -> Result<(), FileError> {
+    write(path, text).map_err(|source| FileError {
+        operation: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut temporary_name = name.to_owned();
+    temporary_name.push(".new");
+    let temporary = path.with_file_name(temporary_name);
+    let mut file = File::create(&temporary)?;
+    if let Ok(old) = fs::metadata(path) {
+        file.set_permissions(old.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    // The new name is on the disk only once its directory is.
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,22 @@
+//! Wire types of the control API: JSON over HTTP on a Unix socket.
+//!
+//! The agent serves them, `lb-ctl` reads and prints them. Field names carry their units, times
+//! are RFC 3339, and every answer is wrapped in a [`List`] or [`Item`] that names its kind and
+//! the generation of the configuration it speaks of. Errors are [`Problem`] documents (RFC 9457).
+
+mod requests;
+mod responses;
+
+pub use requests::{ConfigRequest, DetailQuery, TraceRequest, WeightRequest};
+pub use responses::{
+    Backend, Change, ChangeKind, ConfigDiff, ConfigText, Finding, InterfaceStatus, Item, List,
+    NextHop, NextHopState, Operator, Problem, ProblemItem, ReasonCount, Service, Severity, Status,
+    Trace, TraceStep, Traffic,
+};
+
+/// `apiVersion` of every document.
+pub const API_VERSION: &str = "lb/v1";
+/// Media type of [`Problem`] documents.
+pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+/// Where the agent listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/lb-agent/agent.sock";

@@ -1,0 +1,52 @@
+//! What clients send.
+
+use std::net::SocketAddr;
+use std::string::String;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `PUT /v1/backends/{pool}/{name}/weight`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WeightRequest {
+    /// Relative share of new flows, 0..=1000. Absent: back to the configured weight.
+    #[schema(maximum = 1000)]
+    pub weight: Option<u32>,
+}
+
+/// `POST /v1/config/{diff,apply}`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigRequest {
+    /// The whole configuration file, YAML.
+    pub text: String,
+    /// Name of the file, for messages.
+    pub origin: String,
+    /// Refuse with 409 unless the running configuration has this generation.
+    #[serde(default)]
+    pub expect_generation: Option<u64>,
+}
+
+/// `GET /v1/backends?pool=NAME`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetailQuery {
+    /// Only this pool's backends.
+    #[serde(default)]
+    pub pool: Option<String>,
+}
+
+/// `POST /v1/trace`: where would this packet go?
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceRequest {
+    /// Client address and port.
+    #[schema(value_type = String, example = "198.51.100.7:40000")]
+    pub source: SocketAddr,
+    /// VIP and port.
+    #[schema(value_type = String, example = "203.0.113.10:80")]
+    pub destination: SocketAddr,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}

@@ -1,0 +1,333 @@
+//! What the agent answers.
+
+use std::net::IpAddr;
+use std::string::String;
+use std::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Many things of one kind.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct List<T> {
+    /// Always `lb/v1`.
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// `ServiceList`, `BackendList`, `FindingList`.
+    pub kind: String,
+    /// Generation of the running configuration; each accepted change adds one.
+    pub generation: u64,
+    /// The things.
+    pub items: Vec<T>,
+}
+
+/// One thing.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Item<T> {
+    /// Always `lb/v1`.
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// `Status`, `Service`, `Backend`, `Trace`, `Config`, `ConfigDiff`.
+    pub kind: String,
+    /// Generation of the running configuration; each accepted change adds one.
+    pub generation: u64,
+    /// The thing.
+    pub item: T,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Name of the node.
+    pub node: String,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// Process id of the agent.
+    pub pid: u32,
+    /// When the agent started, RFC 3339.
+    pub started_at: String,
+    /// Path of the configuration file.
+    pub config_file: String,
+    /// Layout version of the maps.
+    pub layout_version: u32,
+    /// Where the pins are.
+    pub pin_dir: String,
+    /// Whether the maps of an earlier agent were adopted at the start.
+    pub adopted: bool,
+    /// `not_running`: every backend counts as up.
+    pub health_checks: String,
+    /// Interfaces the program is attached to.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Number of services.
+    pub services: usize,
+    /// Number of pools.
+    pub pools: usize,
+    /// Number of backends.
+    pub backends: usize,
+    /// Bytes of all maps, as computed from their sizes.
+    pub map_memory_bytes: u64,
+    /// One counter per way out of the program, all interfaces together.
+    pub reasons: Vec<ReasonCount>,
+    /// What needs the operator's attention, one sentence each; empty when all is well.
+    pub warnings: Vec<String>,
+}
+
+/// One attached interface.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct InterfaceStatus {
+    /// Name in the kernel.
+    pub name: String,
+    /// Kernel index.
+    pub ifindex: u32,
+    /// `native` or `generic`.
+    pub mode: String,
+    /// Kernel id of the attached program.
+    pub program_id: u32,
+}
+
+/// One reason counter.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReasonCount {
+    /// Name of the reason, as in docs/metrics.md.
+    pub reason: String,
+    /// `pass`, `tx` or `drop`.
+    pub verdict: String,
+    /// What it means, one sentence.
+    pub help: String,
+    /// Packets that ended so.
+    pub packets: u64,
+    /// Their bytes as received.
+    pub bytes: u64,
+}
+
+/// Packets and bytes since the counters were made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Traffic {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of the frames as received.
+    pub bytes: u64,
+}
+
+/// One service.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Service {
+    /// Name.
+    pub name: String,
+    /// The address clients connect to.
+    #[schema(value_type = String)]
+    pub vip: IpAddr,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// Ports; 0 means any.
+    pub ports: Vec<u16>,
+    /// Pool that serves it.
+    pub pool: String,
+    /// Backends of the pool that take new flows.
+    pub backends_active: usize,
+    /// Backends of the pool.
+    pub backends_total: usize,
+    /// What it has forwarded.
+    pub traffic: Traffic,
+}
+
+/// One backend of one pool.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Backend {
+    /// Pool.
+    pub pool: String,
+    /// Name inside the pool.
+    pub name: String,
+    /// Where packets are sent.
+    #[schema(value_type = String)]
+    pub address: IpAddr,
+    /// Failover order.
+    pub tier: u8,
+    /// `active`, `standby` (its tier is not in use), `draining`, or `disabled` (weight 0).
+    pub state: String,
+    /// `up (unchecked)`: no check has run.
+    pub health: String,
+    /// Weight in the configuration.
+    pub weight_configured: u32,
+    /// Weight in force: what the operator set, else the configured one, 0 while draining.
+    pub weight_effective: u32,
+    /// What the operator changed by command.
+    pub operator: Operator,
+    /// Share of the pool's table, 0..=1.
+    pub share: f64,
+    /// The way there.
+    pub next_hop: NextHop,
+    /// What was sent to it.
+    pub traffic: Traffic,
+}
+
+/// Changes made by command, kept apart from the file.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Operator {
+    /// Weight set by `backend weight`.
+    pub weight: Option<u32>,
+    /// Set by `backend drain`.
+    pub drain: bool,
+}
+
+/// How a backend is reached.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NextHop {
+    /// Whether packets can be sent.
+    pub state: NextHopState,
+    /// Gateway, or the backend itself.
+    #[schema(value_type = Option<String>)]
+    pub gateway: Option<IpAddr>,
+    /// Egress interface.
+    pub interface: Option<String>,
+    /// Link-layer address, `aa:bb:cc:dd:ee:ff`.
+    pub mac: Option<String>,
+    /// Largest IP packet on the way, outer header included.
+    pub mtu_bytes: Option<u32>,
+    /// Why it is not resolved.
+    pub problem: Option<String>,
+}
+
+/// Whether a next hop can be used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NextHopState {
+    /// Route and link-layer address are known.
+    Resolved,
+    /// No route, no neighbour, or an interface the program is not attached to.
+    Unresolved,
+}
+
+/// `GET /v1/config`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConfigText {
+    /// Path of the file.
+    pub file: String,
+    /// The text that is running, YAML.
+    pub text: String,
+}
+
+/// `POST /v1/config/diff` and `/apply`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConfigDiff {
+    /// Changes, in the order they are carried out; empty when nothing differs.
+    pub changes: Vec<Change>,
+    /// True when they were carried out (apply), false when only computed (diff).
+    pub applied: bool,
+}
+
+/// One difference between the running configuration and another.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// What happens to the object.
+    pub kind: ChangeKind,
+    /// `service web`, `backend web/web-1`, `pool web`, `interface eth0`, `node`.
+    pub object: String,
+    /// What changes, in words: `weight 100 -> 50`. Empty when the whole object comes or goes.
+    pub detail: String,
+}
+
+/// What happens to an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It comes.
+    Add,
+    /// It goes.
+    Remove,
+    /// It stays, changed.
+    Modify,
+}
+
+/// `POST /v1/trace`: what the loaded program does with a packet, and why.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Trace {
+    /// `pass`, `tx` or `drop`, as returned by the program in the kernel.
+    pub verdict: String,
+    /// Name of the reason, as in docs/metrics.md.
+    pub reason: String,
+    /// What the reason means.
+    pub help: String,
+    /// Service the packet matched.
+    pub service: Option<String>,
+    /// Backend it goes to, `pool/name`.
+    pub backend: Option<String>,
+    /// Outer destination read from the program's output frame.
+    #[schema(value_type = Option<String>)]
+    pub outer_destination: Option<IpAddr>,
+    /// Each decision with its facts, in order.
+    pub steps: Vec<TraceStep>,
+    /// Whether the same pipeline, run by the agent over the maps it reads back, agrees with the
+    /// program in the kernel. False is a defect: please report it.
+    pub model_agrees: bool,
+}
+
+/// One decision on the way through the program.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TraceStep {
+    /// `service`, `hash`, `slot`, `backend`, `next_hop`, `verdict`.
+    pub step: String,
+    /// What was found, in words.
+    pub detail: String,
+}
+
+/// One line of `GET /v1/doctor`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// What was looked at: `kernel`, `capabilities`, `xdp_mode`, `mtu`, `neighbours`, `pins`, ...
+    pub check: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found.
+    pub message: String,
+    /// What to do; empty when nothing is wrong.
+    pub cure: String,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// As it should be.
+    Ok,
+    /// It works, but not as it should.
+    Warning,
+    /// It does not work.
+    Error,
+}
+
+/// An error, RFC 9457.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Stable name: `not_found`, `invalid_request`, `invalid_config`, `conflict`, `internal`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What went wrong, one line.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// More: the cause, what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// The names that were near an unknown one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub did_you_mean: Vec<String>,
+    /// Every error of a configuration, with its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemItem>,
+}
+
+/// One error of a configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ProblemItem {
+    /// File.
+    pub file: String,
+    /// Line, from 1.
+    pub line: Option<usize>,
+    /// Column, from 1.
+    pub column: Option<usize>,
+    /// Field, `pools[0].backends[2].weight`.
+    pub path: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}

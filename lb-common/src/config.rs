@@ -1,0 +1,23 @@
+//! The configuration file: from YAML text to a [`Desired`] state in which everything is valid.
+//!
+//! [`parse`] reads the text in three steps: YAML to a tree (which refuses duplicate keys), the
+//! tree to [`file::ConfigFile`] (which refuses unknown fields and wrong types), and that to
+//! [`Desired`] (which refuses whatever makes no sense). The last step reports every error it
+//! finds, each with its place. `lb-ctl config validate` and the agent call the same function.
+
+mod desired;
+mod error;
+pub mod file;
+mod position;
+mod read;
+mod validate;
+
+pub use desired::{
+    Backend, Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, Interface, Limits, Mode,
+    Node, Pool, Protocol, Scheduler, Service, Weight,
+};
+pub use error::{ConfigError, Problem};
+pub use validate::parse;
+
+#[cfg(test)]
+mod tests;

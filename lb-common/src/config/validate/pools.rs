@@ -1,0 +1,230 @@
+//! Checks of the pools, their backends and their health checks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::format;
+use std::net::IpAddr;
+use std::string::{String, ToString};
+
+use super::values;
+use crate::config::desired::{Backend, HealthCheck, HealthKind, Pool, Weight};
+use crate::config::error::Findings;
+use crate::config::file::{
+    BackendFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, PoolFile, limit,
+};
+use crate::config::position::Path;
+use crate::maglev::is_prime;
+
+/// Every pool of the file, by name.
+pub(super) fn pools(file: &ConfigFile, findings: &mut Findings) -> Option<BTreeMap<String, Pool>> {
+    let list = Path::Root.field("pools");
+    values::unique_names(
+        file.pools.iter().map(|pool| pool.name.as_str()),
+        &list,
+        findings,
+    );
+    let surroundings = Surroundings {
+        source: &file.node.encap_source,
+        vips: file
+            .services
+            .iter()
+            .filter_map(|service| service.vip.parse().ok())
+            .collect(),
+    };
+    let mut pools = Some(BTreeMap::new());
+    for (index, pool) in file.pools.iter().enumerate() {
+        let path = list.item(index);
+        let name = values::name(&pool.name, &path.field("name"), findings);
+        let checked = surroundings.pool(pool, &path, findings);
+        insert(&mut pools, name, checked);
+    }
+    pools
+}
+
+/// Adds an item to what is whole so far; an item that lacks a part leaves nothing whole.
+pub(super) fn insert<T>(
+    items: &mut Option<BTreeMap<String, T>>,
+    name: Option<String>,
+    item: Option<T>,
+) {
+    match (items.as_mut(), name, item) {
+        (Some(items), Some(name), Some(item)) => {
+            items.insert(name, item);
+        }
+        _ => *items = None,
+    }
+}
+
+/// What a pool is checked against.
+struct Surroundings<'a> {
+    source: &'a EncapSourceFile,
+    vips: BTreeSet<IpAddr>,
+}
+
+impl Surroundings<'_> {
+    fn pool(&self, file: &PoolFile, path: &Path<'_>, findings: &mut Findings) -> Option<Pool> {
+        let table_slots = table_slots(file, &path.field("table_slots"), findings);
+        let health = file.health.as_ref();
+        let health = health.map(|file| health_check(file, &path.field("health"), findings));
+        let backends = self.backends(&file.backends, &path.field("backends"), findings);
+        Some(Pool {
+            scheduler: file.scheduler,
+            encapsulation: file.encapsulation,
+            table_slots: table_slots?,
+            health: health.flatten(),
+            backends: backends?,
+        })
+    }
+
+    fn backends(
+        &self,
+        files: &[BackendFile],
+        list: &Path<'_>,
+        findings: &mut Findings,
+    ) -> Option<BTreeMap<String, Backend>> {
+        values::unique_names(files.iter().map(|file| file.name.as_str()), list, findings);
+        let mut backends = Some(BTreeMap::new());
+        let mut first_with = BTreeMap::new();
+        for (index, file) in files.iter().enumerate() {
+            let path = list.item(index);
+            let name = values::name(&file.name, &path.field("name"), findings);
+            let backend = backend(file, &path, findings);
+            if let Some(Backend { address, .. }) = backend {
+                let path = path.field("address");
+                if let Some(first) = first_with.get(&address) {
+                    let first = list.item(*first);
+                    let message = format!("{address} is the address of {} already", first.steps());
+                    findings.add(&path, message);
+                } else {
+                    first_with.insert(address, index);
+                }
+                self.address(address, &path, findings);
+            }
+            insert(&mut backends, name, backend);
+        }
+        self.outer_sources(&first_with, list, findings);
+        backends
+    }
+
+    fn address(&self, address: IpAddr, path: &Path<'_>, findings: &mut Findings) {
+        if self.vips.contains(&address) {
+            // The balancer would send packets for it to itself, for ever.
+            findings.add(path, format!("{address} is the VIP of a service"));
+        }
+    }
+
+    /// Packets to a backend need an outer source of its IP version. Reported once a version.
+    fn outer_sources(
+        &self,
+        backends: &BTreeMap<IpAddr, usize>,
+        list: &Path<'_>,
+        findings: &mut Findings,
+    ) {
+        let first = |is_ipv4: bool| {
+            let same = backends
+                .iter()
+                .filter(|(address, _)| address.is_ipv4() == is_ipv4);
+            same.min_by_key(|(_, index)| **index)
+        };
+        let sources = [
+            (true, "ipv4", &self.source.ipv4),
+            (false, "ipv6", &self.source.ipv6),
+        ];
+        for (is_ipv4, field, source) in sources {
+            if source.is_none()
+                && let Some((address, index)) = first(is_ipv4)
+            {
+                let message =
+                    format!("{address} needs node.encap_source.{field}, which is not set");
+                findings.add(&list.item(*index).field("address"), message);
+            }
+        }
+    }
+}
+
+fn backend(file: &BackendFile, path: &Path<'_>, findings: &mut Findings) -> Option<Backend> {
+    let address = values::address(&file.address, &path.field("address"), findings);
+    let weight = values::in_range(file.weight, &limit::WEIGHT, &path.field("weight"), findings);
+    let tier = values::in_range(file.tier, &limit::TIER, &path.field("tier"), findings);
+    Some(Backend {
+        address: address?,
+        weight: Weight::new(weight?.into())?,
+        tier: u8::try_from(tier?).ok()?,
+    })
+}
+
+fn table_slots(file: &PoolFile, path: &Path<'_>, findings: &mut Findings) -> Option<u32> {
+    let slots = values::in_range(file.table_slots, &limit::TABLE_SLOTS, path, findings)?;
+    if !is_prime(slots) {
+        // Both ends of the range are primes, so there is one on either side.
+        let below = (*limit::TABLE_SLOTS.start()..slots)
+            .rev()
+            .find(|number| is_prime(*number));
+        let above = (slots..=*limit::TABLE_SLOTS.end()).find(|number| is_prime(*number));
+        let (below, above) = (below.unwrap_or(slots), above.unwrap_or(slots));
+        let message = format!("{slots} is not a prime; the nearest are {below} and {above}");
+        findings.add(path, message);
+        return None;
+    }
+    let backends = file.backends.len();
+    if usize::try_from(slots).is_ok_and(|slots| slots < backends) {
+        findings.add(
+            path,
+            format!("{slots} slots are too few for {backends} backends"),
+        );
+        return None;
+    }
+    Some(slots)
+}
+
+fn health_check(
+    file: &HealthFile,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<HealthCheck> {
+    let kind = health_kind(file, &path.field("path"), findings);
+    let port = file.port.map(|port| {
+        let port = values::in_range(port, &limit::PORT, &path.field("port"), findings);
+        port.and_then(|port| u16::try_from(port).ok())
+    });
+    let range = &limit::CHECK_TIME_MS;
+    let interval = values::duration(&file.interval, range, &path.field("interval"), findings);
+    let timeout = values::duration(&file.timeout, range, &path.field("timeout"), findings);
+    if let (Some(interval), Some(timeout)) = (interval, timeout)
+        && timeout >= interval
+    {
+        let message = format!("{timeout:?} is not shorter than the interval, {interval:?}");
+        findings.add(&path.field("timeout"), message);
+    }
+    let rise = values::in_range(file.rise, &limit::STREAK, &path.field("rise"), findings);
+    let fall = values::in_range(file.fall, &limit::STREAK, &path.field("fall"), findings);
+    Some(HealthCheck {
+        kind: kind?,
+        port: port.flatten(),
+        interval: interval?,
+        timeout: timeout?,
+        rise: rise?,
+        fall: fall?,
+        via: file.via,
+    })
+}
+
+fn health_kind(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) -> Option<HealthKind> {
+    match (file.kind, file.path.as_deref()) {
+        (HealthType::Tcp, None) => return Some(HealthKind::Tcp),
+        (HealthType::Tcp, Some(_)) => findings.add(path, "a check of type tcp has no path"),
+        (HealthType::Http, None) => findings.add(path, "a check of type http needs a path"),
+        // Anything but printable ASCII could end the request line early.
+        (HealthType::Http, Some(text))
+            if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            return Some(HealthKind::Http {
+                path: text.to_string(),
+            });
+        }
+        (HealthType::Http, Some(text)) => findings.add(
+            path,
+            format!("{text:?} is not a path: \"/\", then printable ASCII without blanks"),
+        ),
+    }
+    None
+}

@@ -1,0 +1,85 @@
+//! Where packets end: one reason per way out of the pipeline, one counter per reason.
+//!
+//! Counters, metrics, `lb-ctl status` and docs/metrics.md are all made from these enums.
+
+/// What becomes of the frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The kernel goes on with it, untouched (for lb-origin: decapsulated or untouched).
+    Pass,
+    /// Out of the interface it came in by.
+    Tx,
+    /// Dropped.
+    Drop,
+}
+
+macro_rules! reasons {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident = $verdict:ident, $slug:literal, $help:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u32)]
+        pub enum $name {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl $name {
+            /// Every reason, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Place of the reason's counter.
+            #[inline]
+            pub const fn index(self) -> u32 {
+                self as u32
+            }
+
+            /// What becomes of a packet that ends for this reason.
+            #[inline]
+            pub const fn verdict(self) -> Verdict {
+                match self { $(Self::$variant => Verdict::$verdict,)* }
+            }
+
+            /// The name used in metrics, tables and JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $slug,)* }
+            }
+
+            /// One sentence for the operator.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why the balancer let a packet go the way it went.
+    Reason {
+        Forwarded = Tx, "forwarded", "Encapsulated and sent towards its backend.";
+        NotIp = Pass, "not_ip", "Neither IPv4 nor IPv6 (ARP, LLDP, more than two VLAN tags).";
+        Malformed = Pass, "malformed", "An IP or transport header is cut short or contradicts itself.";
+        Fragment = Pass, "fragment", "A fragment other than the first: it carries no ports.";
+        OtherProtocol = Pass, "other_protocol", "Neither TCP nor UDP.";
+        NoService = Pass, "no_service", "No service has this address, protocol and port.";
+        Truncated = Drop, "truncated", "For a service, but the frame ends before the IP packet does.";
+        NoBackend = Drop, "no_backend", "The service's pool has no backend that takes traffic.";
+        NextHopUnknown = Drop, "next_hop_unknown", "The backend's next hop has not been resolved.";
+        WrongInterface = Drop, "wrong_interface", "The backend is reached through another interface.";
+        TooBig = Drop, "too_big", "Larger than the path to the backend allows once encapsulated.";
+        NoHeadroom = Drop, "no_headroom", "The driver left no room in front of the frame.";
+    }
+}
+
+reasons! {
+    /// Why lb-origin let a packet go the way it went.
+    OriginReason {
+        NotTunnelled = Pass, "not_tunnelled", "Ordinary traffic.";
+        Decapsulated = Pass, "decapsulated", "Outer header removed: for a VIP, from a balancer.";
+        UnknownSource = Drop, "unknown_source", "Tunnelled by an address that is no configured balancer.";
+        UnknownVip = Drop, "unknown_vip", "Tunnelled, but the inner destination is no configured VIP.";
+        MalformedTunnel = Drop, "malformed_tunnel", "Tunnelled, but a header is cut short or contradicts itself.";
+        FragmentedTunnel = Drop, "fragmented_tunnel", "A fragment of a tunnelled packet.";
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! IPv4 (RFC 791).
+
+use zerocopy::big_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Bytes of a header without options.
+pub const HEADER_BYTES: usize = size_of::<Ipv4>();
+/// "Don't fragment" in [`Ipv4::fragment`].
+pub const DONT_FRAGMENT: u16 = 0x4000;
+/// Mask of the fragment offset in [`Ipv4::fragment`], units of 8 bytes.
+pub const FRAGMENT_OFFSET: u16 = 0x1fff;
+/// "More fragments" in [`Ipv4::fragment`].
+pub const MORE_FRAGMENTS: u16 = 0x2000;
+
+/// The fixed part of the header.
+///
+/// ```text
+///  0                   1                   2                   3
+///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+/// +-------+-------+---------------+-------------------------------+
+/// |version|  IHL  |type of service|         total length          |
+/// +-------+-------+---------------+-----+-------------------------+
+/// |        identification         |flags|    fragment offset      |
+/// +---------------+---------------+-----+-------------------------+
+/// | time to live  |   protocol    |        header checksum        |
+/// +---------------+---------------+-------------------------------+
+/// |                            source                             |
+/// +---------------------------------------------------------------+
+/// |                          destination                          |
+/// +---------------------------------------------------------------+
+/// ```
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Ipv4 {
+    /// Version (4) in the high half, header length in 4-byte words in the low half.
+    pub version_ihl: u8,
+    /// DSCP and ECN.
+    pub type_of_service: u8,
+    /// Bytes of header and payload.
+    pub total_length: U16,
+    /// Identification of a datagram's fragments.
+    pub identification: U16,
+    /// Flags and fragment offset.
+    pub fragment: U16,
+    /// Hops left.
+    pub time_to_live: u8,
+    /// What follows.
+    pub protocol: u8,
+    /// One's complement of the header's sum.
+    pub checksum: U16,
+    /// Sender.
+    pub source: [u8; 4],
+    /// Receiver.
+    pub destination: [u8; 4],
+}
+
+impl Ipv4 {
+    /// Bytes of the header with its options, if version and length make sense.
+    #[inline]
+    pub const fn header_bytes(&self) -> Option<usize> {
+        let words = self.version_ihl & 0x0f;
+        if self.version_ihl >> 4 == 4 && words >= 5 { Some(words as usize * 4) } else { None }
+    }
+
+    /// Whether it is a fragment other than the first.
+    #[inline]
+    pub fn is_later_fragment(&self) -> bool {
+        self.fragment.get() & FRAGMENT_OFFSET != 0
+    }
+
+    /// Whether it is a fragment at all.
+    #[inline]
+    pub fn is_fragment(&self) -> bool {
+        self.fragment.get() & (FRAGMENT_OFFSET | MORE_FRAGMENTS) != 0
+    }
+}
+
+/// The checksum of a header without options whose checksum field counts as zero (RFC 1071).
+#[inline]
+pub fn checksum(header: &Ipv4) -> U16 {
+    let [source_high, source_low] = halves(header.source);
+    let [destination_high, destination_low] = halves(header.destination);
+    let sum = u32::from(u16::from_be_bytes([header.version_ihl, header.type_of_service]))
+        + u32::from(header.total_length.get())
+        + u32::from(header.identification.get())
+        + u32::from(header.fragment.get())
+        + u32::from(u16::from_be_bytes([header.time_to_live, header.protocol]))
+        + source_high
+        + source_low
+        + destination_high
+        + destination_low;
+    // Nine 16-bit terms carry at most 3 bits over; the second fold takes the carry of the first.
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    U16::new(!(folded as u16))
+}
+
+#[inline]
+fn halves(address: [u8; 4]) -> [u32; 2] {
+    let address = u32::from_be_bytes(address);
+    [address >> 16, address & 0xffff]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! From raw arguments to a request in which everything is valid.
+//!
+//! [`parse`] is called once by `main`. Behind it no command has to check an argument again.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use lb_common::api::TraceRequest;
+use lb_common::config::Weight;
+
+use super::{
+    BackendCommand, BackendRef, Cli, Color, Command, ConfigCommand, Format, ObjectName,
+    ServiceCommand,
+};
+
+/// One run of `lb-ctl`.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// How to do it.
+    pub(crate) options: Options,
+    /// What to do.
+    pub(crate) request: Request,
+}
+
+/// The global options.
+#[derive(Debug)]
+pub(crate) struct Options {
+    /// Unix socket of the agent.
+    pub(crate) socket: PathBuf,
+    /// Form of the output.
+    pub(crate) format: Format,
+    /// When to colour.
+    pub(crate) color: Color,
+    /// Longest wait for one answer.
+    pub(crate) timeout: Duration,
+    /// Data and errors only.
+    pub(crate) quiet: bool,
+    /// Tell about each request.
+    pub(crate) verbose: bool,
+}
+
+/// One command.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Request {
+    /// `status`
+    Status,
+    /// `version`
+    Version,
+    /// `service list`
+    ServiceList,
+    /// `service show`
+    ServiceShow(ObjectName),
+    /// `backend list`, of one pool or of all
+    BackendList(Option<ObjectName>),
+    /// `backend show`
+    BackendShow(BackendRef),
+    /// `backend weight`; `None` goes back to the configured weight
+    BackendWeight(BackendRef, Option<Weight>),
+    /// `backend drain`
+    BackendDrain(BackendRef),
+    /// `backend undrain`
+    BackendUndrain(BackendRef),
+    /// `config validate`
+    ConfigValidate(Source),
+    /// `config show`
+    ConfigShow,
+    /// `config diff`
+    ConfigDiff(Source),
+    /// `config apply`
+    ConfigApply(Apply),
+    /// `trace`
+    Trace(TraceRequest),
+    /// `doctor`
+    Doctor,
+    /// `completion`
+    Completion(clap_complete::Shell),
+}
+
+/// Where a configuration is read from.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Source {
+    /// `-`
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        if path == Path::new("-") {
+            Self::Stdin
+        } else {
+            Self::File(path)
+        }
+    }
+}
+
+/// `config apply`.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Apply {
+    /// The configuration.
+    pub(crate) source: Source,
+    /// Print the plan and stop.
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    pub(crate) yes: bool,
+    /// Generation the running configuration must have.
+    pub(crate) expect_generation: Option<u64>,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// What clap has to say: a mistake, or the text of `--help` and `--version`.
+pub(crate) fn parse(words: &[OsString]) -> Result<Invocation, clap::Error> {
+    let Cli { globals, command } = Cli::try_parse_from(words)?;
+    let request = request(command)?;
+    let options = Options {
+        socket: globals.socket,
+        format: globals.output,
+        color: globals.color,
+        timeout: globals.timeout,
+        quiet: globals.quiet,
+        verbose: globals.verbose,
+    };
+    Ok(Invocation { options, request })
+}
+
+fn request(command: Command) -> Result<Request, clap::Error> {
+    Ok(match command {
+        Command::Status => Request::Status,
+        Command::Version => Request::Version,
+        Command::Service(ServiceCommand::List) => Request::ServiceList,
+        Command::Service(ServiceCommand::Show { name }) => Request::ServiceShow(name),
+        Command::Backend(command) => backend(command),
+        Command::Config(command) => config(command),
+        Command::Trace { src, dst, proto } => {
+            if src.is_ipv4() != dst.is_ipv4() {
+                let message = "--src and --dst are of different address families";
+                return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
+            }
+            let protocol = proto.name().to_owned();
+            Request::Trace(TraceRequest {
+                source: src,
+                destination: dst,
+                protocol,
+            })
+        }
+        Command::Doctor => Request::Doctor,
+        Command::Completion { shell } => Request::Completion(shell),
+    })
+}
+
+fn backend(command: BackendCommand) -> Request {
+    match command {
+        BackendCommand::List { pool } => Request::BackendList(pool),
+        BackendCommand::Show { backend } => Request::BackendShow(backend),
+        // clap lets through exactly one of a weight and --reset.
+        BackendCommand::Weight {
+            backend,
+            weight,
+            reset: _,
+        } => Request::BackendWeight(backend, weight),
+        BackendCommand::Drain { backend } => Request::BackendDrain(backend),
+        BackendCommand::Undrain { backend } => Request::BackendUndrain(backend),
+    }
+}
+
+fn config(command: ConfigCommand) -> Request {
+    match command {
+        ConfigCommand::Validate { file } => Request::ConfigValidate(file.into()),
+        ConfigCommand::Show => Request::ConfigShow,
+        ConfigCommand::Diff { file } => Request::ConfigDiff(file.into()),
+        ConfigCommand::Apply {
+            file,
+            dry_run,
+            yes,
+            expect_generation,
+        } => Request::ConfigApply(Apply {
+            source: file.into(),
+            dry_run,
+            yes,
+            expect_generation,
+        }),
+    }
+}
+
+/// Whether the words ask for JSON, for errors found before they could be parsed.
+pub(crate) fn wants_json(words: &[OsString]) -> bool {
+    let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let joined = ["-ojson", "-o=json", "--output=json"];
+    words.iter().any(|word| joined.contains(word))
+        || words
+            .windows(2)
+            .any(|pair| matches!(pair, ["-o" | "--output", "json"]))
+}

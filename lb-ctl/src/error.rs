@@ -1,0 +1,240 @@
+//! Why a command failed: its exit code, and one problem document that text and JSON are made of.
+//!
+//! Every failure becomes an [`api::Problem`](lb_common::api::Problem), the agent's own as it came.
+//! `main` prints it on stderr: as lines for people, or as it is with `-o json`.
+
+use std::io;
+
+use lb_common::api::{Problem, ProblemItem};
+use lb_common::config::ConfigError;
+use thiserror::Error;
+
+use crate::client::ClientError;
+use crate::exit::Exit;
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub(crate) enum CtlError {
+    /// The command line makes no sense, in clap's words.
+    #[error("{title}")]
+    Usage {
+        /// The first line, without `error: `.
+        title: String,
+        /// The rest.
+        detail: Option<String>,
+    },
+    /// The agent is out of reach or says no.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The configuration file cannot be read.
+    #[error("cannot read {origin}")]
+    Read {
+        /// Its name.
+        origin: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A configuration is not valid.
+    #[error("{} is not valid", .0.origin)]
+    InvalidConfig(ConfigError),
+    /// The plan removes something and nobody can be asked.
+    #[error("the plan removes {removals} object{}, and nobody can be asked", plural(*.removals))]
+    NeedsYes {
+        /// How many objects go.
+        removals: usize,
+    },
+    /// The operator said no.
+    #[error("not applied")]
+    Declined,
+    /// The configuration changed between plan and apply, or before.
+    #[error("the running configuration has generation {found}, not {expected}")]
+    Stale {
+        /// What the caller wanted.
+        expected: u64,
+        /// What is running.
+        found: u64,
+    },
+    /// The document cannot be written in the form asked for.
+    #[error("cannot write the document as JSON")]
+    Json {
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// As above, for YAML.
+    #[error("cannot write the document as YAML")]
+    Yaml {
+        /// Why.
+        source: serde_yaml::Error,
+    },
+    /// Nothing can be written to stdout, or read from the terminal.
+    #[error("cannot write or read the terminal")]
+    Console {
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// `s` unless there is one of it.
+pub(crate) const fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+impl CtlError {
+    /// A mistake in the command line, from clap's text of several lines.
+    pub(crate) fn usage(text: &str) -> Self {
+        let text = text.trim_start_matches("error: ").trim();
+        let (title, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let rest: Vec<&str> = rest
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        let detail = (!rest.is_empty()).then(|| rest.join("\n"));
+        Self::Usage {
+            title: title.to_owned(),
+            detail,
+        }
+    }
+
+    /// The code to end with.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } | Self::NeedsYes { .. } => Exit::Usage,
+            Self::Client(error) => client_exit(error),
+            Self::InvalidConfig(_) => Exit::InvalidConfig,
+            Self::Stale { .. } => Exit::Conflict,
+            Self::Read { .. }
+            | Self::Declined
+            | Self::Json { .. }
+            | Self::Yaml { .. }
+            | Self::Console { .. } => Exit::Failed,
+        }
+    }
+
+    /// The failure as a document.
+    pub(crate) fn problem(&self) -> Problem {
+        if let Self::Client(ClientError::Refused(problem)) = self {
+            return problem.as_ref().clone();
+        }
+        let (kind, status) = kind(self.exit());
+        let cause = self.cause().map(|cause| format!("cause: {cause}"));
+        let cure = self.cure().map(|cure| format!("cure: {cure}"));
+        let lines: Vec<String> = self.hint().into_iter().chain(cause).chain(cure).collect();
+        let errors = match self {
+            Self::InvalidConfig(error) => config_errors(error),
+            _ => Vec::new(),
+        };
+        Problem {
+            kind: kind.to_owned(),
+            title: self.to_string(),
+            status,
+            detail: (!lines.is_empty()).then(|| lines.join("\n")),
+            did_you_mean: Vec::new(),
+            errors,
+        }
+    }
+
+    /// Advice that clap has already put into words.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { detail, .. } => detail.clone(),
+            _ => None,
+        }
+    }
+
+    fn cause(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => error.cause(),
+            Self::Read { source, .. } | Self::Console { source } => Some(source.to_string()),
+            Self::Json { source } => Some(source.to_string()),
+            Self::Yaml { source } => Some(source.to_string()),
+            Self::Usage { .. }
+            | Self::Stale { .. }
+            | Self::InvalidConfig(_)
+            | Self::NeedsYes { .. }
+            | Self::Declined => None,
+        }
+    }
+
+    fn cure(&self) -> Option<&'static str> {
+        match self {
+            Self::Client(error) => error.cure(),
+            Self::NeedsYes { .. } => Some("read the plan (--dry-run), then add --yes"),
+            Self::Stale { .. } => Some("look at `lb-ctl config diff FILE` again"),
+            Self::Usage { .. }
+            | Self::Read { .. }
+            | Self::InvalidConfig(_)
+            | Self::Declined
+            | Self::Json { .. }
+            | Self::Yaml { .. }
+            | Self::Console { .. } => None,
+        }
+    }
+}
+
+fn client_exit(error: &ClientError) -> Exit {
+    match error {
+        ClientError::Absent { .. }
+        | ClientError::NotListening { .. }
+        | ClientError::Connect { .. }
+        | ClientError::Lost { .. } => Exit::Unreachable,
+        ClientError::Denied { .. } => Exit::Permission,
+        ClientError::TimedOut { .. } => Exit::TimedOut,
+        ClientError::Refused(problem) => refused_exit(problem),
+        ClientError::Body { .. }
+        | ClientError::Unexpected { .. }
+        | ClientError::Undecodable { .. }
+        | ClientError::OtherApi { .. }
+        | ClientError::Encode { .. }
+        | ClientError::Request { .. }
+        | ClientError::Runtime { .. } => Exit::Failed,
+    }
+}
+
+/// The kind of a problem is stable, so it decides; the HTTP status does for kinds added later.
+fn refused_exit(problem: &Problem) -> Exit {
+    match problem.kind.as_str() {
+        "not_found" => Exit::NotFound,
+        "invalid_request" => Exit::Usage,
+        "invalid_config" => Exit::InvalidConfig,
+        "conflict" => Exit::Conflict,
+        "internal" => Exit::Failed,
+        _ => match problem.status {
+            400 => Exit::Usage,
+            401 | 403 => Exit::Permission,
+            404 => Exit::NotFound,
+            408 | 504 => Exit::TimedOut,
+            409 | 412 => Exit::Conflict,
+            422 => Exit::InvalidConfig,
+            _ => Exit::Failed,
+        },
+    }
+}
+
+/// Kind and status of a problem found on this side, in the agent's terms where it has one.
+const fn kind(exit: Exit) -> (&'static str, u16) {
+    match exit {
+        Exit::Ok | Exit::Failed | Exit::Differences => ("failed", 500),
+        Exit::Usage => ("invalid_request", 400),
+        Exit::Unreachable => ("agent_unreachable", 503),
+        Exit::NotFound => ("not_found", 404),
+        Exit::InvalidConfig => ("invalid_config", 422),
+        Exit::Conflict => ("conflict", 409),
+        Exit::Permission => ("permission_denied", 403),
+        Exit::TimedOut => ("timed_out", 504),
+    }
+}
+
+fn config_errors(error: &ConfigError) -> Vec<ProblemItem> {
+    let item = |problem: &lb_common::config::Problem| ProblemItem {
+        file: error.origin.clone(),
+        line: problem.line,
+        column: problem.column,
+        path: problem.path.clone(),
+        message: problem.message.clone(),
+    };
+    error.problems.iter().map(item).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! `backend list`, `backend show` and what a changed backend is reported as.
+
+use lb_common::api::{Backend, Item, List, NextHop, NextHopState};
+
+use super::View;
+use super::number::{bytes, count, share};
+use super::table::{Cell, Palette, Table, Tone, facts};
+
+impl View for List<Backend> {
+    fn text(&self, wide: bool, palette: Palette) -> String {
+        table(&self.items, wide, palette)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.items.iter().map(name).collect()
+    }
+}
+
+impl View for Item<Backend> {
+    fn text(&self, wide: bool, palette: Palette) -> String {
+        if wide {
+            return table(std::slice::from_ref(&self.item), true, palette);
+        }
+        let backend = &self.item;
+        let state = palette.paint(tone(&backend.state), &backend.state);
+        facts(&[
+            ("Backend", full_name(backend)),
+            ("Address", backend.address.to_string()),
+            ("State", state),
+            ("Health", backend.health.clone()),
+            ("Weight", weight(backend)),
+            ("Share", format!("{} of new flows", share(backend.share))),
+            ("Tier", backend.tier.to_string()),
+            ("Operator", operator(backend)),
+            ("Next hop", next_hop_words(&backend.next_hop, palette)),
+            (
+                "Forwarded",
+                format!(
+                    "{} packets, {}",
+                    count(backend.traffic.packets),
+                    bytes(backend.traffic.bytes)
+                ),
+            ),
+        ])
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![name(&self.item)]
+    }
+}
+
+/// What a change has made of a backend, in one line.
+pub(crate) fn change_line(backend: &Backend, palette: Palette) -> String {
+    format!(
+        "{} is {}: weight {}, {} of new flows",
+        name(backend),
+        palette.paint(tone(&backend.state), &backend.state),
+        weight(backend),
+        share(backend.share)
+    )
+}
+
+fn full_name(backend: &Backend) -> String {
+    format!("{}/{}", backend.pool, backend.name)
+}
+
+fn name(backend: &Backend) -> String {
+    format!("backend/{}", full_name(backend))
+}
+
+fn table(backends: &[Backend], wide: bool, palette: Palette) -> String {
+    if backends.is_empty() {
+        return String::new();
+    }
+    let mut header = vec![
+        "BACKEND", "ADDRESS", "TIER", "STATE", "HEALTH", "WEIGHT", "SHARE",
+    ];
+    header.extend(["NEXT HOP", "PACKETS"]);
+    if wide {
+        header.extend(["BYTES", "OPERATOR", "INTERFACE", "MAC", "MTU", "PROBLEM"]);
+    }
+    let mut table = Table::new(&header);
+    for backend in backends {
+        let mut row = vec![
+            full_name(backend).into(),
+            backend.address.to_string().into(),
+            backend.tier.to_string().into(),
+            Cell::toned(backend.state.as_str(), tone(&backend.state)),
+            backend.health.as_str().into(),
+            weight(backend).into(),
+            share(backend.share).into(),
+            next_hop(&backend.next_hop),
+            count(backend.traffic.packets).into(),
+        ];
+        if wide {
+            row.extend(wide_cells(backend));
+        }
+        table.row(row);
+    }
+    table.text(palette)
+}
+
+fn wide_cells(backend: &Backend) -> [Cell; 6] {
+    let hop = &backend.next_hop;
+    [
+        bytes(backend.traffic.bytes).into(),
+        operator(backend).into(),
+        Cell::optional(hop.interface.as_ref()),
+        Cell::optional(hop.mac.as_ref()),
+        Cell::optional(hop.mtu_bytes),
+        Cell::optional(hop.problem.as_ref()),
+    ]
+}
+
+fn tone(state: &str) -> Tone {
+    match state {
+        "active" => Tone::Good,
+        "draining" | "disabled" => Tone::Warn,
+        "down" => Tone::Bad,
+        _ => Tone::Plain,
+    }
+}
+
+/// The weight in force, and the file's where that differs.
+fn weight(backend: &Backend) -> String {
+    let (effective, configured) = (backend.weight_effective, backend.weight_configured);
+    if effective == configured {
+        effective.to_string()
+    } else {
+        format!("{effective} (file: {configured})")
+    }
+}
+
+fn operator(backend: &Backend) -> String {
+    let weight = backend
+        .operator
+        .weight
+        .map(|weight| format!("weight={weight}"));
+    let drain = backend.operator.drain.then(|| "drain".to_owned());
+    let changes: Vec<String> = weight.into_iter().chain(drain).collect();
+    if changes.is_empty() {
+        "-".to_owned()
+    } else {
+        changes.join(",")
+    }
+}
+
+fn next_hop(hop: &NextHop) -> Cell {
+    match hop.state {
+        NextHopState::Resolved => Cell::optional(hop.gateway),
+        NextHopState::Unresolved => Cell::toned("unresolved", Tone::Bad),
+    }
+}
+
+fn next_hop_words(hop: &NextHop, palette: Palette) -> String {
+    let gateway = hop.gateway.map(|gateway| gateway.to_string());
+    let interface = hop
+        .interface
+        .as_ref()
+        .map(|interface| format!("on {interface}"));
+    let mac = hop.mac.as_ref().map(|mac| format!("at {mac}"));
+    let mtu = hop.mtu_bytes.map(|mtu| format!("MTU {mtu}"));
+    let known: Vec<String> = [gateway, interface, mac, mtu]
+        .into_iter()
+        .flatten()
+        .collect();
+    match hop.state {
+        NextHopState::Resolved => known.join(" "),
+        NextHopState::Unresolved => {
+            let problem = hop.problem.as_deref().unwrap_or("no reason given");
+            format!("{}: {problem}", palette.paint(Tone::Bad, "unresolved"))
+        }
+    }
+}

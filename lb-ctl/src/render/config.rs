@@ -1,0 +1,106 @@
+//! `config show`, `diff`, `apply` and `validate`.
+
+use lb_common::api::{Change, ChangeKind, ConfigDiff, ConfigText, Item};
+use serde::Serialize;
+
+use super::table::{Cell, Palette, Table, Tone};
+use super::{LocalItem, View};
+use crate::error::plural;
+
+impl View for Item<ConfigText> {
+    /// The text alone, so that `config show > FILE` gives a file to apply.
+    fn text(&self, wide: bool, _palette: Palette) -> String {
+        let text = &self.item.text;
+        if wide {
+            format!(
+                "# {}, generation {}\n{text}",
+                self.item.file, self.generation
+            )
+        } else {
+            text.clone()
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![format!("config/{}", self.item.file)]
+    }
+}
+
+impl View for Item<ConfigDiff> {
+    fn text(&self, _wide: bool, palette: Palette) -> String {
+        plan_text(&self.item.changes, self.generation, palette)
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.item
+            .changes
+            .iter()
+            .map(|change| change.object.replacen(' ', "/", 1))
+            .collect()
+    }
+}
+
+/// The changes as a table, and their number.
+pub(crate) fn plan_text(changes: &[Change], generation: u64, palette: Palette) -> String {
+    if changes.is_empty() {
+        return format!("No differences from generation {generation}.\n");
+    }
+    let mut table = Table::new(&["ACTION", "OBJECT", "DETAIL"]);
+    for change in changes {
+        let (action, tone) = match change.kind {
+            ChangeKind::Add => ("add", Tone::Good),
+            ChangeKind::Remove => ("remove", Tone::Bad),
+            ChangeKind::Modify => ("modify", Tone::Warn),
+        };
+        table.row(vec![
+            Cell::toned(action, tone),
+            change.object.as_str().into(),
+            change.detail.as_str().into(),
+        ]);
+    }
+    let number = |kind| changes.iter().filter(|change| change.kind == kind).count();
+    format!(
+        "{}\nPlan against generation {generation}: {} to add, {} to modify, {} to remove.\n",
+        table.text(palette),
+        number(ChangeKind::Add),
+        number(ChangeKind::Modify),
+        number(ChangeKind::Remove)
+    )
+}
+
+/// What a valid configuration file holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(crate) struct CheckedConfig {
+    /// Name of the file.
+    pub(crate) file: String,
+    /// Always true: an invalid one is an error.
+    pub(crate) valid: bool,
+    /// Number of services.
+    pub(crate) services: usize,
+    /// Number of pools.
+    pub(crate) pools: usize,
+    /// Number of backends.
+    pub(crate) backends: usize,
+}
+
+impl View for LocalItem<CheckedConfig> {
+    fn text(&self, _wide: bool, _palette: Palette) -> String {
+        let CheckedConfig {
+            file,
+            services,
+            pools,
+            backends,
+            ..
+        } = &self.item;
+        format!(
+            "{file} is valid: {services} service{}, {pools} pool{}, {backends} backend{}\n",
+            plural(*services),
+            plural(*pools),
+            plural(*backends)
+        )
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![format!("config/{}", self.item.file)]
+    }
+}

@@ -1,0 +1,269 @@
+//! Status, services and backends as they are printed.
+
+use lb_common::api::{
+    Backend, InterfaceStatus, NextHop, NextHopState, Operator, ReasonCount, Service, Status,
+    Traffic,
+};
+
+use super::{item, list};
+use crate::render::{Palette, View, change_line};
+
+fn backend(name: &str) -> Backend {
+    Backend {
+        pool: "web".to_owned(),
+        name: name.to_owned(),
+        address: "10.3.0.2".parse().unwrap(),
+        tier: 0,
+        state: "active".to_owned(),
+        health: "up (unchecked)".to_owned(),
+        weight_configured: 100,
+        weight_effective: 100,
+        operator: Operator::default(),
+        share: 0.5,
+        next_hop: NextHop {
+            state: NextHopState::Resolved,
+            gateway: "10.2.0.1".parse().ok(),
+            interface: Some("eth0".to_owned()),
+            mac: Some("02:00:00:00:00:01".to_owned()),
+            mtu_bytes: Some(1600),
+            problem: None,
+        },
+        traffic: Traffic {
+            packets: 1_234_567,
+            bytes: 79_012_288,
+        },
+    }
+}
+
+fn drained() -> Backend {
+    Backend {
+        address: "2001:db8::3".parse().unwrap(),
+        state: "draining".to_owned(),
+        weight_effective: 0,
+        operator: Operator {
+            weight: Some(50),
+            drain: true,
+        },
+        share: 0.0,
+        next_hop: NextHop {
+            state: NextHopState::Unresolved,
+            gateway: None,
+            interface: None,
+            mac: None,
+            mtu_bytes: None,
+            problem: Some("no route".to_owned()),
+        },
+        traffic: Traffic::default(),
+        ..backend("web-2")
+    }
+}
+
+fn service() -> Service {
+    Service {
+        name: "web".to_owned(),
+        vip: "203.0.113.10".parse().unwrap(),
+        protocol: "tcp".to_owned(),
+        ports: vec![80, 443],
+        pool: "web".to_owned(),
+        backends_active: 1,
+        backends_total: 2,
+        traffic: Traffic {
+            packets: 9_999,
+            bytes: 1023,
+        },
+    }
+}
+
+fn reason(name: &str, verdict: &str, packets: u64) -> ReasonCount {
+    ReasonCount {
+        reason: name.to_owned(),
+        verdict: verdict.to_owned(),
+        help: format!("It is {name}."),
+        packets,
+        bytes: packets * 64,
+    }
+}
+
+fn status() -> Status {
+    Status {
+        node: "edge-1".to_owned(),
+        agent_version: "0.1.0".to_owned(),
+        pid: 42,
+        started_at: "2025-11-20T22:00:00Z".to_owned(),
+        config_file: "/etc/lb/edge.yaml".to_owned(),
+        layout_version: 1,
+        pin_dir: "/sys/fs/bpf/lb/v1".to_owned(),
+        adopted: true,
+        health_checks: "not_running".to_owned(),
+        interfaces: vec![InterfaceStatus {
+            name: "eth0".to_owned(),
+            ifindex: 3,
+            mode: "native".to_owned(),
+            program_id: 77,
+        }],
+        services: 2,
+        pools: 1,
+        backends: 3,
+        map_memory_bytes: 96 << 20,
+        reasons: vec![
+            reason("forwarded", "tx", 12_345),
+            reason("no_backend", "drop", 0),
+        ],
+        warnings: vec!["health checks are not running".to_owned()],
+    }
+}
+
+#[test]
+fn status_is_a_header_interfaces_reasons_and_warnings() {
+    let expected = "\
+Node:            edge-1
+Agent:           0.1.0, pid 42
+Started:         2025-11-20T22:00:00Z, adopted the maps of an earlier agent
+Configuration:   /etc/lb/edge.yaml, generation 7
+Objects:         2 services, 1 pool, 3 backends
+Health checks:   not running
+Maps:            96.0MiB, layout 1, pinned in /sys/fs/bpf/lb/v1
+
+INTERFACE   IFINDEX   MODE     PROGRAM
+eth0        3         native   77
+
+REASON      VERDICT   PACKETS   BYTES
+forwarded   tx        12.3k     772KiB
+
+Warnings:
+  - health checks are not running
+";
+    assert_eq!(item(status()).text(false, Palette::PLAIN), expected);
+    assert_eq!(item(status()).names(), ["node/edge-1"]);
+}
+
+#[test]
+fn wide_status_has_every_reason_and_its_meaning() {
+    let text = item(status()).text(true, Palette::PLAIN);
+    let expected = "
+REASON       VERDICT   PACKETS   BYTES    MEANING
+forwarded    tx        12.3k     772KiB   It is forwarded.
+no_backend   drop      0         0B       It is no_backend.
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn a_status_without_packets_says_so() {
+    let quiet = Status {
+        reasons: vec![reason("forwarded", "tx", 0)],
+        ..status()
+    };
+    let text = item(quiet).text(false, Palette::PLAIN);
+    assert!(text.contains("\nNo packet has been seen yet.\n"), "{text}");
+}
+
+#[test]
+fn services_are_listed() {
+    let any = Service {
+        ports: vec![0],
+        backends_active: 0,
+        name: "dns".to_owned(),
+        ..service()
+    };
+    let services = list(vec![service(), any]);
+    let expected = "\
+NAME   VIP            PROTOCOL   PORTS    POOL   BACKENDS   PACKETS
+web    203.0.113.10   tcp        80,443   web    1/2        9999
+dns    203.0.113.10   tcp        any      web    0/2        9999
+";
+    assert_eq!(services.text(false, Palette::PLAIN), expected);
+    assert!(
+        services
+            .text(true, Palette::PLAIN)
+            .contains("PACKETS   BYTES\n")
+    );
+    assert!(
+        services
+            .text(true, Palette::PLAIN)
+            .contains("9999      1023B\n")
+    );
+    assert_eq!(services.names(), ["service/web", "service/dns"]);
+}
+
+#[test]
+fn a_service_is_described() {
+    let expected = "\
+Name:        web
+VIP:         203.0.113.10
+Protocol:    tcp
+Ports:       80,443
+Pool:        web
+Backends:    1 of 2 take new flows
+Forwarded:   9999 packets, 1023B
+";
+    assert_eq!(item(service()).text(false, Palette::PLAIN), expected);
+}
+
+#[test]
+fn backends_are_listed_with_the_weight_in_force() {
+    let backends = list(vec![backend("web-1"), drained()]);
+    let expected = "\
+BACKEND     ADDRESS       TIER   STATE      HEALTH           WEIGHT          SHARE   NEXT HOP     PACKETS
+web/web-1   10.3.0.2      0      active     up (unchecked)   100             50.0%   10.2.0.1     1.2M
+web/web-2   2001:db8::3   0      draining   up (unchecked)   0 (file: 100)   0.0%    unresolved   0
+";
+    assert_eq!(backends.text(false, Palette::PLAIN), expected);
+    assert_eq!(backends.names(), ["backend/web/web-1", "backend/web/web-2"]);
+}
+
+#[test]
+fn wide_backends_tell_the_way_there() {
+    let text = list(vec![backend("web-1"), drained()]).text(true, Palette::PLAIN);
+    let column = text.find("BYTES").unwrap();
+    let right: Vec<&str> = text.lines().map(|line| &line[column..]).collect();
+    let expected = [
+        "BYTES     OPERATOR          INTERFACE   MAC                 MTU    PROBLEM",
+        "75.4MiB   -                 eth0        02:00:00:00:00:01   1600   -",
+        "0B        weight=50,drain   -           -                   -      no route",
+    ];
+    assert_eq!(right, expected);
+}
+
+#[test]
+fn a_backend_is_described() {
+    let expected = "\
+Backend:     web/web-2
+Address:     2001:db8::3
+State:       draining
+Health:      up (unchecked)
+Weight:      0 (file: 100)
+Share:       0.0% of new flows
+Tier:        0
+Operator:    weight=50,drain
+Next hop:    unresolved: no route
+Forwarded:   0 packets, 0B
+";
+    assert_eq!(item(drained()).text(false, Palette::PLAIN), expected);
+    let text = item(backend("web-1")).text(false, Palette::PLAIN);
+    let hop = "Next hop:    10.2.0.1 on eth0 at 02:00:00:00:00:01 MTU 1600\n";
+    assert!(text.contains(hop), "{text}");
+}
+
+#[test]
+fn a_changed_backend_is_one_line() {
+    assert_eq!(
+        change_line(&drained(), Palette::PLAIN),
+        "backend/web/web-2 is draining: weight 0 (file: 100), 0.0% of new flows"
+    );
+}
+
+#[test]
+fn colour_moves_no_column() {
+    let backends = list(vec![backend("web-1"), drained()]);
+    let coloured = backends.text(false, Palette::new(true));
+    assert!(
+        coloured.contains("\u{1b}[33mdraining\u{1b}[0m"),
+        "{coloured}"
+    );
+    let mut stripped = coloured;
+    for code in ["\u{1b}[32m", "\u{1b}[33m", "\u{1b}[1;31m", "\u{1b}[0m"] {
+        stripped = stripped.replace(code, "");
+    }
+    assert_eq!(stripped, backends.text(false, Palette::PLAIN));
+}

@@ -1,0 +1,221 @@
+//! Commands that change something: what is sent, what is asked first, and what is said after.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use nix::pty::openpty;
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, Answer};
+use crate::run::{BINARY, Ran, backend, command, diff, item, problem, run, run_with_stdin};
+
+const DIFF: &str = "POST /v1/config/diff";
+const APPLY: &str = "POST /v1/config/apply";
+
+fn ok(document: Value) -> Answer {
+    Answer::Document(200, document)
+}
+
+/// An agent whose plan has these changes, and a configuration file.
+fn with_plan(changes: &[(&str, &str)]) -> (Agent, tempfile::TempDir, PathBuf) {
+    let mut applied = diff(changes, true);
+    applied["generation"] = json!(8);
+    let agent = Agent::start([(DIFF, ok(diff(changes, false))), (APPLY, ok(applied))]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("edge.yaml");
+    std::fs::write(&file, "pools: []\n").unwrap();
+    (agent, directory, file)
+}
+
+#[test]
+fn a_weight_is_set_and_reset() {
+    let changed = item("Backend", &backend("web-1", "active", 50));
+    let agent = Agent::start([("PUT /v1/backends/web/web-1/weight", ok(changed))]);
+    let out = run(&agent.socket(), "backend weight web/web-1 50").expect_quiet(0);
+    let line = "backend/web/web-1 is active: weight 50 (file: 100), 50.0% of new flows\n";
+    assert_eq!(out, line);
+    run(&agent.socket(), "backend weight web/web-1 --reset").expect_quiet(0);
+    let bodies: Vec<Value> = agent.asked().into_iter().map(|asked| asked.body).collect();
+    assert_eq!(bodies, [json!({"weight": 50}), json!({"weight": null})]);
+}
+
+#[test]
+fn a_weight_out_of_range_is_refused_before_the_agent_is_asked() {
+    let agent = Agent::start([]);
+    let err = run(&agent.socket(), "backend weight web/web-1 1001").expect_error(2);
+    assert!(
+        err.contains("1001 is not a whole number in 0..=1000"),
+        "{err}"
+    );
+    assert_eq!(agent.lines(), Vec::<String>::new());
+}
+
+#[test]
+fn drain_and_undrain_post_without_a_body() {
+    let drained = item("Backend", &backend("web-1", "draining", 0));
+    let active = item("Backend", &backend("web-1", "active", 100));
+    let agent = Agent::start([
+        ("POST /v1/backends/web/web-1/drain", ok(drained)),
+        ("POST /v1/backends/web/web-1/undrain", ok(active)),
+    ]);
+    let out = run(&agent.socket(), "backend drain web/web-1").expect_quiet(0);
+    assert!(
+        out.starts_with("backend/web/web-1 is draining: weight 0 (file: 100)"),
+        "{out}"
+    );
+    assert_eq!(
+        run(&agent.socket(), "backend undrain web/web-1 -q").expect_quiet(0),
+        ""
+    );
+    assert!(agent.asked().iter().all(|asked| asked.body.is_null()));
+}
+
+#[test]
+fn diff_exits_10_on_differences_and_0_without() {
+    let (agent, _directory, file) = with_plan(&[("modify", "pool web")]);
+    let line = format!("config diff {}", file.display());
+    let out = run(&agent.socket(), &line).expect_quiet(10);
+    assert!(out.contains("\nmodify   pool web\n"), "{out}");
+    let (agent, _directory, file) = with_plan(&[]);
+    let line = format!("config diff {}", file.display());
+    let out = run(&agent.socket(), &line).expect_quiet(0);
+    assert_eq!(out, "No differences from generation 7.\n");
+}
+
+#[test]
+fn diff_reads_stdin() {
+    let (agent, _directory, _file) = with_plan(&[]);
+    let ran = run_with_stdin(&agent.socket(), "config diff -", "services: []\n");
+    ran.expect_quiet(0);
+    let sent = json!({"text": "services: []\n", "origin": "<stdin>", "expect_generation": null});
+    assert_eq!(agent.asked()[0].body, sent);
+}
+
+#[test]
+fn a_dry_run_applies_nothing_and_exits_0() {
+    let (agent, _directory, file) = with_plan(&[("remove", "service web")]);
+    let line = format!("config apply {} --dry-run", file.display());
+    let out = run(&agent.socket(), &line).expect_quiet(0);
+    assert!(out.contains("1 to remove.\n"), "{out}");
+    assert_eq!(agent.lines(), [DIFF]);
+}
+
+#[test]
+fn apply_prints_the_plan_and_asks_for_exactly_that_generation() {
+    let (agent, _directory, file) = with_plan(&[("add", "service web")]);
+    let line = format!("config apply {}", file.display());
+    let out = run(&agent.socket(), &line).expect_quiet(0);
+    assert!(
+        out.starts_with("ACTION   OBJECT        DETAIL\nadd      service web\n"),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("\nApplied: generation 8 is running.\n"),
+        "{out}"
+    );
+    assert_eq!(agent.lines(), [DIFF, APPLY]);
+    assert_eq!(agent.asked()[1].body["expect_generation"], json!(7));
+    assert_eq!(agent.asked()[1].body["text"], json!("pools: []\n"));
+}
+
+#[test]
+fn a_removal_off_a_terminal_needs_yes() {
+    let (agent, _directory, file) = with_plan(&[("add", "pool b"), ("remove", "service web")]);
+    let line = format!("config apply {}", file.display());
+    let ran = run(&agent.socket(), &line);
+    assert_eq!(ran.code, 2);
+    assert!(ran.out.contains("remove   service web\n"), "{}", ran.out);
+    assert!(ran.err.contains("the plan removes 1 object"), "{}", ran.err);
+    assert_eq!(agent.lines(), [DIFF]);
+
+    run(&agent.socket(), &format!("{line} --yes")).expect_quiet(0);
+    assert_eq!(agent.lines(), [DIFF, DIFF, APPLY]);
+}
+
+#[test]
+fn apply_as_json_is_one_document() {
+    let (agent, _directory, file) = with_plan(&[("remove", "service web")]);
+    let line = format!("config apply {} --yes -o json", file.display());
+    let out = run(&agent.socket(), &line).expect_quiet(0);
+    let document: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["item"]["applied"], json!(true));
+    assert_eq!(document["generation"], json!(8));
+}
+
+#[test]
+fn a_stale_generation_is_a_conflict_whoever_notices_it() {
+    let (agent, _directory, file) = with_plan(&[("add", "service web")]);
+    let line = format!("config apply {} --expect-generation 6", file.display());
+    let err = run(&agent.socket(), &line).expect_error(6);
+    assert!(
+        err.starts_with("error: the running configuration has generation 7, not 6\n"),
+        "{err}"
+    );
+    assert_eq!(agent.asked()[0].body["expect_generation"], json!(6));
+    assert_eq!(agent.lines(), [DIFF]);
+
+    let conflict = Answer::Document(409, problem("conflict", 409, "generation is 8, not 7"));
+    let agent = Agent::start([
+        (DIFF, ok(diff(&[("add", "pool b")], false))),
+        (APPLY, conflict),
+    ]);
+    let ran = run(&agent.socket(), &format!("config apply {}", file.display()));
+    assert_eq!(
+        (ran.code, ran.err.as_str()),
+        (6, "error: generation is 8, not 7\n")
+    );
+}
+
+/// Runs `config apply FILE` with a terminal on stdin and stderr, and types `answer`.
+fn apply_on_a_terminal(socket: &Path, file: &Path, answer: &str) -> Ran {
+    let pty = openpty(None, None).unwrap();
+    let line = format!("config apply {}", file.display());
+    let mut command = command(Path::new(BINARY), socket, &line);
+    command
+        .stdin(File::from(pty.slave.try_clone().unwrap()))
+        .stderr(File::from(pty.slave))
+        .stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The command holds copies of the terminal's other end: only without them does reading end.
+    drop(command);
+    let mut terminal = File::from(pty.master);
+    terminal.write_all(answer.as_bytes()).unwrap();
+    let mut out = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut out)
+        .unwrap();
+    let mut seen = Vec::new();
+    // A terminal whose other end is closed gives EIO once all has been read.
+    let _ = terminal.read_to_end(&mut seen);
+    let code = child.wait().unwrap().code().unwrap();
+    Ran {
+        code,
+        out,
+        err: String::from_utf8(seen).unwrap(),
+    }
+}
+
+#[test]
+fn a_terminal_is_asked_and_yes_applies() {
+    let (agent, _directory, file) = with_plan(&[("remove", "service web")]);
+    let ran = apply_on_a_terminal(&agent.socket(), &file, "y\n");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("Apply this plan? (y/N) "), "{ran:?}");
+    assert_eq!(agent.lines(), [DIFF, APPLY]);
+}
+
+#[test]
+fn a_terminal_is_asked_and_anything_else_applies_nothing() {
+    for answer in ["\n", "n\n", "yep\n"] {
+        let (agent, _directory, file) = with_plan(&[("add", "service web")]);
+        let ran = apply_on_a_terminal(&agent.socket(), &file, answer);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains("not applied"), "{ran:?}");
+        assert_eq!(agent.lines(), [DIFF]);
+    }
+}

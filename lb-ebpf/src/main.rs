@@ -1,0 +1,65 @@
+//! The balancer's XDP program: the kernel's end of the packet pipeline in lb-common.
+//!
+//! Everything that decides is in [`lb_common::datapath`]; this crate only adapts packet pointers,
+//! maps and counters to it. The agent sets the maps' sizes and the globals before it loads this.
+
+#![no_std]
+#![no_main]
+
+mod frame;
+mod stats;
+mod tables;
+
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use aya_ebpf::{EbpfContext, Global};
+use aya_log_ebpf::debug;
+use lb_common::datapath::{Context, process};
+use lb_common::frame::Frame;
+use lb_common::verdict::{Reason, Verdict};
+
+use frame::XdpFrame;
+use tables::Maps;
+
+/// The cluster's hash seed; [`lb_common::abi::global::HASH_SEED`].
+#[unsafe(no_mangle)]
+static HASH_SEED: Global<[u64; 2]> = Global::new([0; 2]);
+
+/// Entry point: one frame in, one verdict out.
+#[xdp]
+pub fn balancer(ctx: XdpContext) -> u32 {
+    let mut frame = XdpFrame::new(&ctx);
+    let bytes = frame.len();
+    let context =
+        Context { hash_seed: HASH_SEED.load(), ingress_ifindex: ctx.ingress_ifindex() as u32 };
+    let reason = process(&mut frame, &Maps, &context);
+    stats::count_reason(reason, bytes);
+    match reason.verdict() {
+        Verdict::Pass => xdp_action::XDP_PASS,
+        Verdict::Tx => xdp_action::XDP_TX,
+        Verdict::Drop => {
+            log_drop(&ctx, reason, bytes);
+            xdp_action::XDP_DROP
+        }
+    }
+}
+
+/// One debug line per dropped packet. The log level is a read-only global, so unless the agent was
+/// started with debug logs for the data plane the verifier removes this.
+#[inline]
+fn log_drop<C: EbpfContext>(ctx: &C, reason: Reason, bytes: usize) {
+    debug!(ctx, "dropped: reason {}, {} bytes", reason.index(), bytes);
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // Never reached: the verifier refuses the program if any path leads here.
+    loop {}
+}
+
+/// The kernel opens its GPL-only helpers to programs that declare a compatible licence.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,76 @@
+//! lb-origin: takes the outer header off on origins whose kernel has no tunnel device for it.
+//!
+//! The decisions are in [`lb_common::datapath::decapsulate`]. It accepts configured sources and
+//! VIPs only; all other tunnelled traffic is dropped, all ordinary traffic passes.
+
+#![no_std]
+#![no_main]
+
+mod frame;
+
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::{HashMap, PerCpuArray};
+use aya_ebpf::programs::XdpContext;
+use lb_common::abi::{AddressKey, Counter};
+use lb_common::datapath::decapsulate;
+use lb_common::frame::Frame;
+use lb_common::tables::OriginTables;
+use lb_common::verdict::{OriginReason, Verdict};
+
+use frame::XdpFrame;
+
+#[map]
+static ORIGIN_SOURCES: HashMap<AddressKey, u64> = HashMap::with_max_entries(1, 0);
+
+#[map]
+static ORIGIN_VIPS: HashMap<AddressKey, u64> = HashMap::with_max_entries(1, 0);
+
+#[map]
+static ORIGIN_COUNTERS: PerCpuArray<Counter> =
+    PerCpuArray::with_max_entries(OriginReason::ALL.len() as u32, 0);
+
+/// The origin's sets in the kernel.
+struct Maps;
+
+impl OriginTables for Maps {
+    #[inline(always)]
+    fn accepts_source(&self, source: &AddressKey) -> bool {
+        ORIGIN_SOURCES.get_ptr(source).is_some()
+    }
+
+    #[inline(always)]
+    fn serves(&self, vip: &AddressKey) -> bool {
+        ORIGIN_VIPS.get_ptr(vip).is_some()
+    }
+}
+
+/// Entry point: one frame in, one verdict out.
+#[xdp]
+pub fn origin(ctx: XdpContext) -> u32 {
+    let mut frame = XdpFrame::new(&ctx);
+    let bytes = frame.len();
+    let reason = decapsulate(&mut frame, &Maps);
+    if let Some(counter) = ORIGIN_COUNTERS.get_ptr_mut(reason.index()) {
+        // SAFETY: this CPU's element, and nothing else on this CPU runs meanwhile.
+        let counter = unsafe { &mut *counter };
+        counter.packets = counter.packets.wrapping_add(1);
+        counter.bytes = counter.bytes.wrapping_add(bytes as u64);
+    }
+    match reason.verdict() {
+        Verdict::Pass | Verdict::Tx => xdp_action::XDP_PASS,
+        Verdict::Drop => xdp_action::XDP_DROP,
+    }
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // Never reached: the verifier refuses the program if any path leads here.
+    loop {}
+}
+
+/// The kernel opens its GPL-only helpers to programs that declare a compatible licence.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,156 @@
+//! One origin server: nginx for the answers, lb-origin for the decapsulation.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::host::Host;
+use super::network::{BALANCER_V4, BALANCER_V6, VIP_V4, VIP_V6};
+use super::{binary, output_of};
+use crate::process::{Process, wait_until};
+
+/// Names of the origins, which are also what they answer.
+pub const ORIGIN_NAMES: [&str; 3] = ["origin1", "origin2", "origin3"];
+
+/// Time nginx gets to listen.
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// Where lb-origin is pinned, on the origin's own bpffs.
+const PIN_DIR: &str = "/sys/fs/bpf/lb-origin";
+
+/// An origin server.
+#[derive(Debug)]
+pub struct Origin {
+    /// The host it is.
+    pub host: Host,
+    /// The server on it.
+    pub nginx: Process,
+}
+
+impl Origin {
+    /// Puts the VIPs on `lo` and starts nginx with its files in `dir`.
+    pub(super) fn start(host: Host, dir: &Path) -> Result<Self> {
+        host.ip(&format!(
+            "addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n"
+        ))?;
+        let prefix = dir.join(host.name());
+        std::fs::create_dir(&prefix).context("making nginx's directory")?;
+        let file = prefix.join("nginx.conf");
+        std::fs::write(&file, nginx_configuration(host.name())).context("writing nginx.conf")?;
+        let mut command = host.command("nginx");
+        command
+            .arg("-p")
+            .arg(&prefix)
+            .arg("-c")
+            .arg(&file)
+            .args(["-e", "stderr"]);
+        let nginx = Process::spawn(command, &format!("nginx-{}", host.name()), dir)?;
+        let mut origin = Self { host, nginx };
+        origin.wait_until_listening()?;
+        Ok(origin)
+    }
+
+    fn wait_until_listening(&mut self) -> Result<()> {
+        wait_until("nginx to listen", START_LIMIT, || {
+            self.nginx.expect_running()?;
+            let target = super::port_80(VIP_V6);
+            let answered = self
+                .host
+                .enter(|| crate::http::requests(target, 1))?
+                .failed()
+                == 0;
+            Ok(answered.then_some(()))
+        })
+    }
+
+    /// Name, which is also the body of its answers.
+    pub fn name(&self) -> &str {
+        self.host.name()
+    }
+
+    /// Attaches lb-origin: decapsulation of what the balancer sends to the VIPs.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn attach(&self) -> Result<()> {
+        self.attach_from(&[BALANCER_V4.into(), BALANCER_V6.into()])
+    }
+
+    /// Like [`Origin::attach`], for balancers at `sources`.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn attach_from(&self, sources: &[IpAddr]) -> Result<()> {
+        let mut command = self.agent_command("attach")?;
+        command.args(["--interface", "eth0"]);
+        for source in sources {
+            command.args(["--source", &source.to_string()]);
+        }
+        command.args(["--vip", &VIP_V4.to_string(), "--vip", &VIP_V6.to_string()]);
+        output_of(command).with_context(|| format!("attaching lb-origin on {}", self.name()))?;
+        Ok(())
+    }
+
+    /// Detaches lb-origin.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn detach(&self) -> Result<()> {
+        output_of(self.agent_command("detach")?)
+            .with_context(|| format!("detaching lb-origin on {}", self.name()))?;
+        Ok(())
+    }
+
+    /// Packets that lb-origin counted for `reason`.
+    ///
+    /// # Errors
+    /// When the command fails or does not list the reason.
+    pub fn packets(&self, reason: &str) -> Result<u64> {
+        let table = output_of(self.agent_command("status")?)?;
+        table
+            .lines()
+            .map(str::split_whitespace)
+            .find_map(|mut words| (words.next() == Some(reason)).then(|| words.next()))
+            .flatten()
+            .and_then(|packets| packets.parse().ok())
+            .with_context(|| format!("no packets for {reason} in:\n{table}"))
+    }
+
+    /// Where lb-origin is pinned, as the origin sees it.
+    pub fn pin_dir(&self) -> PathBuf {
+        PathBuf::from(PIN_DIR)
+    }
+
+    fn agent_command(&self, verb: &str) -> Result<Command> {
+        let mut command = self.host.command(binary("lb-agent")?);
+        command.args(["origin", verb, "--pin-dir", PIN_DIR]);
+        Ok(command)
+    }
+}
+
+/// One process, no files outside its prefix, a new connection for each request.
+fn nginx_configuration(name: &str) -> String {
+    format!(
+        "daemon off;\n\
+         master_process off;\n\
+         pid nginx.pid;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{\n\
+         \x20 access_log off;\n\
+         \x20 keepalive_timeout 0;\n\
+         \x20 client_max_body_size 0;\n\
+         \x20 client_body_temp_path body;\n\
+         \x20 proxy_temp_path proxy;\n\
+         \x20 fastcgi_temp_path fastcgi;\n\
+         \x20 uwsgi_temp_path uwsgi;\n\
+         \x20 scgi_temp_path scgi;\n\
+         \x20 server {{\n\
+         \x20   listen 80 backlog=4096;\n\
+         \x20   listen [::]:80 backlog=4096;\n\
+         \x20   location / {{ return 200 \"{name}\"; }}\n\
+         \x20 }}\n\
+         }}\n"
+    )
+}

@@ -1,0 +1,12 @@
+//! The whole product on a network of namespaces: real agent, real nginx, real TCP.
+//!
+//! Each test has a topology of its own, so they run in parallel. They see what an operator and a
+//! client see: HTTP answers, `lb-ctl`, signals, pins and links. They need root and the binaries
+//! of `cargo xtask build`.
+
+#[path = "namespaces/agent.rs"]
+mod agent;
+#[path = "namespaces/origin.rs"]
+mod origin;
+#[path = "namespaces/traffic.rs"]
+mod traffic;
