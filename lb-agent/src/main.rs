@@ -22,8 +22,11 @@ const ORIGIN_PIN_DIR: &str = "/sys/fs/bpf/lb-origin";
 
 /// Agent of the XDP load balancer.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 5 invalid configuration, \
-    6 conflict (another agent, other pins), 7 permission.\nThe operator's tool is lb-ctl.")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 5 invalid configuration, \
+    6 conflict (another agent, other pins), 7 permission.\nThe operator's tool is lb-ctl."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -139,7 +142,10 @@ fn execute(command: Command) -> Result<(), AgentError> {
         }
         Command::Origin(command) => origin_command(command),
         Command::Openapi => {
-            println!("{}", serde_json::to_string_pretty(&api_server::openapi()).unwrap_or_default());
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&api_server::openapi()).unwrap_or_default()
+            );
             Ok(())
         }
     }
@@ -159,10 +165,7 @@ fn run(args: RunArgs) -> Result<(), AgentError> {
         state_dir: args.state_dir,
         datapath_log_level: if args.log_drops { aya_log::Level::Debug as u8 } else { 0 },
     };
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(app::run(options))
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(app::run(options))
 }
 
 fn origin_command(command: OriginCommand) -> Result<(), AgentError> {

@@ -1,8 +1,4 @@
 //! Time to build one Maglev table of the default size: the target is 15 ms for 1,000 backends.
-#![expect(
-    missing_docs,
-    reason = "criterion_group! makes an undocumented public function"
-)]
 
 use std::hint::black_box;
 

@@ -1,6 +1,8 @@
 //! What the pipeline looks up: the BPF maps in the kernel, [`crate::image::Image`] on the host.
 
-use crate::abi::{AddressKey, BackendEntry, BackendIndex, PoolEntry, ServiceEntry, ServiceKey, Slot};
+use crate::abi::{
+    AddressKey, BackendEntry, BackendIndex, PoolEntry, ServiceEntry, ServiceKey, Slot,
+};
 
 /// The balancer's tables. All answers are those of one moment each: nothing is locked.
 pub trait Tables {

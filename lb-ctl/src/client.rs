@@ -63,12 +63,7 @@ impl Client {
             .enable_all()
             .build()
             .map_err(|source| ClientError::Runtime { source })?;
-        Ok(Self {
-            socket: socket.to_owned(),
-            timeout,
-            log,
-            runtime,
-        })
+        Ok(Self { socket: socket.to_owned(), timeout, log, runtime })
     }
 
     /// Socket of the agent.
@@ -105,17 +100,12 @@ impl Client {
         path: &str,
         document: &impl Serialize,
     ) -> Result<Document<T>, ClientError> {
-        let body = serde_json::to_vec(document).map_err(|source| ClientError::Encode {
-            path: path.to_owned(),
-            source,
-        })?;
+        let body = serde_json::to_vec(document)
+            .map_err(|source| ClientError::Encode { path: path.to_owned(), source })?;
         self.ask(method, path, body.into())
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "only the edge reads a clock, and this is it"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "only the edge reads a clock, and this is it")]
     fn ask<T: DeserializeOwned>(
         &self,
         method: &Method,
@@ -127,10 +117,7 @@ impl Client {
         let limited = async { tokio::time::timeout(self.timeout, exchange).await };
         let answer = self.runtime.block_on(limited).unwrap_or_else(|_elapsed| {
             let timeout = self.timeout;
-            Err(ClientError::TimedOut {
-                timeout,
-                change: is_change(method, path),
-            })
+            Err(ClientError::TimedOut { timeout, change: is_change(method, path) })
         })?;
         (self.log)(&format!(
             "{method} {path}: {}, {} bytes, {} ms",
@@ -150,10 +137,7 @@ impl Client {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::connect(&self.socket, source))?;
-        let lost = |source| ClientError::Lost {
-            change: is_change(method, path),
-            source,
-        };
+        let lost = |source| ClientError::Lost { change: is_change(method, path), source };
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         // What goes wrong with the connection is also the result of the request below.
@@ -169,19 +153,13 @@ impl Client {
         }
         let request = request
             .body(Full::new(body))
-            .map_err(|source| ClientError::Request {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| ClientError::Request { path: path.to_owned(), source })?;
         let answer = sender.send_request(request).await.map_err(lost)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES)
             .collect()
             .await
-            .map_err(|source| ClientError::Body {
-                path: path.to_owned(),
-                source,
-            })?
+            .map_err(|source| ClientError::Body { path: path.to_owned(), source })?
             .to_bytes();
         Ok(Answer { status, body })
     }
@@ -207,16 +185,11 @@ fn decode<T: DeserializeOwned>(
             },
         });
     }
-    let undecodable = |source| ClientError::Undecodable {
-        path: path.to_owned(),
-        source,
-    };
+    let undecodable = |source| ClientError::Undecodable { path: path.to_owned(), source };
     let tree: serde_yaml::Value = serde_json::from_slice(&answer.body).map_err(undecodable)?;
     let version = tree.get("apiVersion").and_then(serde_yaml::Value::as_str);
     if let Some(found) = version.filter(|version| *version != API_VERSION) {
-        return Err(ClientError::OtherApi {
-            found: found.to_owned(),
-        });
+        return Err(ClientError::OtherApi { found: found.to_owned() });
     }
     let typed = serde_json::from_slice(&answer.body).map_err(undecodable)?;
     Ok(Document { tree, typed })

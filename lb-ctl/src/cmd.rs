@@ -37,11 +37,7 @@ pub(crate) fn run(
 ) -> Result<Exit, CtlError> {
     let log: fn(&str) = if options.verbose { say } else { |_line| {} };
     let client = Client::new(&options.socket, options.timeout, log)?;
-    let context = Context {
-        options,
-        console,
-        client,
-    };
+    let context = Context { options, console, client };
     match request {
         Request::Status => context.show::<Item<Status>>("/v1/status"),
         Request::Version => version::run(&context),

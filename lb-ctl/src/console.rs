@@ -84,10 +84,7 @@ pub(crate) fn ask(question: &str) -> Result<bool, CtlError> {
         .and_then(|()| stderr.flush())
         .and_then(|()| io::stdin().lock().read_line(&mut answer))
         .map_err(|source| CtlError::Console { source })?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Writes a line to stderr. If that fails there is nowhere left to say so.

@@ -84,16 +84,9 @@ impl CtlError {
     pub(crate) fn usage(text: &str) -> Self {
         let text = text.trim_start_matches("error: ").trim();
         let (title, rest) = text.split_once('\n').unwrap_or((text, ""));
-        let rest: Vec<&str> = rest
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty())
-            .collect();
+        let rest: Vec<&str> = rest.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let detail = (!rest.is_empty()).then(|| rest.join("\n"));
-        Self::Usage {
-            title: title.to_owned(),
-            detail,
-        }
+        Self::Usage { title: title.to_owned(), detail }
     }
 
     /// The code to end with.

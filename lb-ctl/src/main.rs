@@ -51,15 +51,9 @@ fn fail(error: &CtlError, options: &args::Options, console: &Console) -> Exit {
 /// `--help`, `--version`, or a mistake in the command line.
 fn unparsed(error: &clap::Error, json: bool) -> Exit {
     if error.use_stderr() && json {
-        say(&render::problem_json(
-            &CtlError::usage(&error.to_string()).problem(),
-        ));
+        say(&render::problem_json(&CtlError::usage(&error.to_string()).problem()));
     } else if let Err(_unwritable) = error.print() {
         return Exit::Failed;
     }
-    if error.use_stderr() {
-        Exit::Usage
-    } else {
-        Exit::Ok
-    }
+    if error.use_stderr() { Exit::Usage } else { Exit::Ok }
 }

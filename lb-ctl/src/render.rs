@@ -49,11 +49,7 @@ pub(crate) struct LocalItem<T> {
 impl<T> LocalItem<T> {
     /// A document of this kind.
     pub(crate) const fn new(kind: &'static str, item: T) -> Self {
-        Self {
-            api_version: API_VERSION,
-            kind,
-            item,
-        }
+        Self { api_version: API_VERSION, kind, item }
     }
 }
 
@@ -90,24 +86,12 @@ pub(crate) fn document<T: View>(
 
 /// A failure as people read it: what, then why and what to do, indented.
 pub(crate) fn problem_text(problem: &Problem, palette: Palette) -> String {
-    let mut lines = vec![format!(
-        "{} {}",
-        palette.paint(Tone::Bad, "error:"),
-        problem.title
-    )];
+    let mut lines = vec![format!("{} {}", palette.paint(Tone::Bad, "error:"), problem.title)];
     let detail = problem.detail.as_deref().unwrap_or_default();
     lines.extend(detail.lines().map(|line| format!("  {line}")));
-    lines.extend(
-        problem
-            .errors
-            .iter()
-            .map(|error| format!("  {}", place(error))),
-    );
+    lines.extend(problem.errors.iter().map(|error| format!("  {}", place(error))));
     if !problem.did_you_mean.is_empty() {
-        lines.push(format!(
-            "  did you mean: {}?",
-            problem.did_you_mean.join(", ")
-        ));
+        lines.push(format!("  did you mean: {}?", problem.did_you_mean.join(", ")));
     }
     lines.join("\n")
 }
@@ -120,9 +104,7 @@ pub(crate) fn problem_json(problem: &Problem) -> String {
 /// `edge.yaml:12:9: pools[0].name: is empty`
 fn place(error: &ProblemItem) -> String {
     let numbers = [error.line, error.column].into_iter().flatten();
-    let place = [error.file.clone()]
-        .into_iter()
-        .chain(numbers.map(|number| number.to_string()));
+    let place = [error.file.clone()].into_iter().chain(numbers.map(|number| number.to_string()));
     let place = place.collect::<Vec<_>>().join(":");
     let path = (!error.path.is_empty()).then_some(error.path.as_str());
     let parts = [Some(place.as_str()), path, Some(error.message.as_str())];

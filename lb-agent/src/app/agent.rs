@@ -17,13 +17,13 @@ use crate::core::tables::Tables;
 use crate::core::target::{Ways, target};
 use crate::core::way::Way;
 use crate::io::bpf::{Attachments, Datapath, LoadOptions};
+use crate::io::capabilities;
 use crate::io::files;
 use crate::io::host::Host;
 use crate::io::maps::table_pages;
 use crate::io::netlink::{Changes, Netlink};
 use crate::io::pins::Pins;
 use crate::io::state_file::{State, StateFile};
-use crate::io::capabilities;
 
 /// Everything the loop owns.
 pub(super) struct Agent {
@@ -87,7 +87,10 @@ impl Agent {
         let mut agent = Self {
             options,
             host: Host::read(),
-            #[expect(clippy::disallowed_methods, reason = "shown by status; nothing is decided by it")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "shown by status; nothing is decided by it"
+            )]
             started_at: SystemTime::now(),
             pins,
             state_file,
@@ -215,18 +218,13 @@ impl Agent {
 
     /// Has the kernel verify the next hops in use, and looks at those that are unknown again.
     pub(super) async fn refresh_next_hops(&mut self) {
-        let in_use: BTreeMap<_, _> = self
-            .ways
-            .values()
-            .filter_map(|way| match way {
-                Way::Known { gateway, link, .. } => Some((*gateway, link.index)),
-                Way::Unknown { .. } => None,
-            })
-            .collect();
-        for (gateway, ifindex) in in_use {
-            if let Err(error) = self.netlink.refresh(gateway, ifindex).await {
-                warn!(error = &error as &dyn std::error::Error, %gateway, "cannot refresh");
-            }
+        let known = |way: &Way| match way {
+            Way::Known { gateway, link, .. } => Some((link.index, *gateway)),
+            Way::Unknown { .. } => None,
+        };
+        let in_use = self.ways.values().filter_map(known).collect();
+        if let Err(error) = self.netlink.verify_stale(&in_use).await {
+            warn!(error = &error as &dyn std::error::Error, "cannot verify next hops");
         }
         self.follow_next_hops().await;
     }
@@ -250,7 +248,9 @@ impl Agent {
                     links.insert(name, link.index);
                 }
                 Ok(None) => {}
-                Err(error) => warn!(error = &error as &dyn std::error::Error, "cannot look for {name}"),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "cannot look for {name}")
+                }
             }
         }
         if let Err(error) = self.attach_all(&links) {

@@ -64,7 +64,9 @@ impl Agent {
                 Some(_) if !self.attachments.is_intact(name) => bad(
                     "xdp_mode",
                     Severity::Error,
-                    format!("{name}: the program has been detached or its pin removed from outside"),
+                    format!(
+                        "{name}: the program has been detached or its pin removed from outside"
+                    ),
                     "restart the agent; it attaches again",
                 ),
                 Some(attachment) if attachment.generic && interface.mode != Mode::Generic => bad(
@@ -95,7 +97,10 @@ impl Agent {
         bad(
             "pins",
             Severity::Error,
-            format!("{} not pinned in {root}: a restart would lose their contents", missing.join(", ")),
+            format!(
+                "{} not pinned in {root}: a restart would lose their contents",
+                missing.join(", ")
+            ),
             "somebody removed them; restart the agent at a quiet time to pin them again",
         )
     }
@@ -115,7 +120,10 @@ impl Agent {
             }
         }
         if findings.is_empty() {
-            findings.push(ok("neighbours", format!("the next hops of all {resolved} backends are known")));
+            findings.push(ok(
+                "neighbours",
+                format!("the next hops of all {resolved} backends are known"),
+            ));
         }
         findings
     }
@@ -153,7 +161,9 @@ impl Agent {
             bad(
                 "pools",
                 Severity::Error,
-                format!("pool {name} has no backend that takes new flows: its services drop all packets"),
+                format!(
+                    "pool {name} has no backend that takes new flows: its services drop all packets"
+                ),
                 format!("see `lb-ctl backend list {name}`; undrain one or give it a weight"),
             )
         };
@@ -190,9 +200,7 @@ impl Agent {
 fn capabilities_finding() -> Finding {
     match capabilities::check() {
         Ok(()) => ok("capabilities", "all that are needed"),
-        Err(error) => {
-            bad("capabilities", Severity::Error, error.to_string(), NotPermitted::CURE)
-        }
+        Err(error) => bad("capabilities", Severity::Error, error.to_string(), NotPermitted::CURE),
     }
 }
 
@@ -200,11 +208,17 @@ fn capabilities_finding() -> Finding {
 const fn drop_cure(reason: Reason) -> &'static str {
     match reason {
         Reason::NoBackend => "see `lb-ctl backend list`: a pool has, or had, none to take traffic",
-        Reason::NextHopUnknown => "see the neighbours finding; while a next hop is unknown its backend's packets are lost",
-        Reason::WrongInterface => "attach the program to the interface that leads to the backends, and route clients in by it",
+        Reason::NextHopUnknown => {
+            "see the neighbours finding; while a next hop is unknown its backend's packets are lost"
+        }
+        Reason::WrongInterface => {
+            "attach the program to the interface that leads to the backends, and route clients in by it"
+        }
         Reason::TooBig => "raise the MTU on the way to the backends, see the mtu finding",
         Reason::NoHeadroom => "set the interface's mode to generic, or use another driver",
-        Reason::Truncated => "a NIC or a sender is broken, or somebody is probing; capture on the router's side",
+        Reason::Truncated => {
+            "a NIC or a sender is broken, or somebody is probing; capture on the router's side"
+        }
         Reason::Forwarded
         | Reason::NotIp
         | Reason::Malformed

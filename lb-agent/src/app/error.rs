@@ -121,7 +121,9 @@ impl AgentError {
             Self::Api(ApiError::InUse { .. }) => {
                 "stop the other agent, or give this one its own --socket"
             }
-            Self::Api(ApiError::Listen { .. }) => "check --socket and the permissions of its directory",
+            Self::Api(ApiError::Listen { .. }) => {
+                "check --socket and the permissions of its directory"
+            }
             Self::NotPermitted(_) => NotPermitted::CURE,
             Self::Exhausted(_) | Self::NoRoom(_) => {
                 "raise the limit named; it takes effect after `lb-agent detach` and a start"

@@ -13,10 +13,10 @@ use lb_common::datapath::{Context, classify, flow_hash, process};
 use lb_common::hash;
 use lb_common::image::{Buffer, Lookups, Recorder};
 use lb_common::verdict::Verdict;
+use lb_common::wire::Ports;
 use lb_common::wire::ethernet::{self, Ethernet};
 use lb_common::wire::ipv4::{self, Ipv4};
 use lb_common::wire::ipv6::Ipv6;
-use lb_common::wire::Ports;
 use zerocopy::FromBytes;
 use zerocopy::IntoBytes;
 use zerocopy::big_endian::{U16, U32};
@@ -47,8 +47,8 @@ impl Agent {
             let detail = Some(format!("{error}: {}", error.cure()));
             lb_common::api::Problem { detail, ..views::problem("internal", 500, title) }
         })?;
-        let model_agrees = outcome.verdict == Some(reason.verdict())
-            && outcome.frame == modelled.as_slice();
+        let model_agrees =
+            outcome.verdict == Some(reason.verdict()) && outcome.frame == modelled.as_slice();
         let verdict = outcome.verdict.map_or("unknown", verdict_name);
         let backend = lookups.backend.map(|(index, _)| self.backend_name(index));
         let mut steps = self.steps(&frame, &lookups, &context);
@@ -77,7 +77,8 @@ impl Agent {
         let any_port = if key == key.any_port() { " (any port)" } else { "" };
         steps.push(step("service", format!("{}{any_port}", self.service_name(service.service))));
         if let Some((index, pool)) = lookups.pool {
-            let name = self.desired.pools.keys().find(|name| self.derived.ids.pool(name) == Some(index));
+            let name =
+                self.desired.pools.keys().find(|name| self.derived.ids.pool(name) == Some(index));
             let name = name.map_or("?", String::as_str);
             let slots = pool.table.slots();
             steps.push(step("pool", format!("{name}, a table of {slots} slots")));

@@ -216,10 +216,7 @@ fn backend_view(
         health: "up (unchecked)".to_owned(),
         weight_configured: u32::from(backend.weight.value()),
         weight_effective: effective.map_or(0, |effective| u32::from(effective.weight.value())),
-        operator: Operator {
-            weight: by_command.weight.map(u32::from),
-            drain: by_command.drain,
-        },
+        operator: Operator { weight: by_command.weight.map(u32::from), drain: by_command.drain },
         share: index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0),
         next_hop: next_hop(agent, backend),
         traffic: traffic(counter),
@@ -238,7 +235,10 @@ pub(super) fn next_hop(agent: &Agent, backend: &config::Backend) -> NextHop {
                 mac: Some(mac_text(*mac)),
                 mtu_bytes: Some(*mtu_bytes),
                 problem: (!here).then(|| {
-                    format!("{} is reached through {}, which is not attached", backend.address, link.name)
+                    format!(
+                        "{} is reached through {}, which is not attached",
+                        backend.address, link.name
+                    )
                 }),
             }
         }

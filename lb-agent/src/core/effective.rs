@@ -86,12 +86,7 @@ fn effective_pool(pool_name: &str, pool: &Pool, overrides: &Overrides) -> Effect
 }
 
 /// State and weight before tiers are looked at.
-fn on_its_own(
-    pool: &str,
-    name: &str,
-    backend: &Backend,
-    overrides: &Overrides,
-) -> (State, Weight) {
+fn on_its_own(pool: &str, name: &str, backend: &Backend, overrides: &Overrides) -> (State, Weight) {
     let by_command = overrides.of(pool, name);
     let weight = by_command
         .weight

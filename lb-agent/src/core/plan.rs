@@ -80,7 +80,9 @@ pub enum Op {
 
 /// The new tables do not fit beside the old ones.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("no room for a table of {slots} slots: {pages_free} of {pages} pages are free, in runs that are too short (raise limits.table_slots)")]
+#[error(
+    "no room for a table of {slots} slots: {pages_free} of {pages} pages are free, in runs that are too short (raise limits.table_slots)"
+)]
 pub struct NoRoom {
     /// Slots of the table.
     pub slots: usize,
@@ -104,8 +106,7 @@ pub fn plan(observed: &Image, target: &Target, pages: u32) -> Result<Vec<Op>, No
     );
     ops.extend(gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index }));
     ops.extend(
-        gone(&observed.backends, &target.backends)
-            .map(|index| Op::RemoveBackend { index: *index }),
+        gone(&observed.backends, &target.backends).map(|index| Op::RemoveBackend { index: *index }),
     );
     Ok(ops)
 }
@@ -170,8 +171,7 @@ fn put_pools(
 
 /// Whether a pool's entry and table are already as wanted.
 fn holds(observed: &Image, before: PoolEntry, wanted: &TargetPool) -> bool {
-    before.name_hash == wanted.name_hash
-        && observed.holds(before.table, &wanted.slots)
+    before.name_hash == wanted.name_hash && observed.holds(before.table, &wanted.slots)
 }
 
 /// Finds room for a pool's table and plans its writing.

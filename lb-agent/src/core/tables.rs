@@ -108,11 +108,8 @@ fn entries(
 }
 
 fn build(pool: &str, inputs: &Inputs) -> Result<Arc<[Slot]>, BuildError> {
-    let entries: Vec<_> = inputs
-        .entries
-        .iter()
-        .map(|(name, weight, _)| Entry { name, weight: *weight })
-        .collect();
+    let entries: Vec<_> =
+        inputs.entries.iter().map(|(name, weight, _)| Entry { name, weight: *weight }).collect();
     let input = TableInput { pool, slots: inputs.slots, seed: inputs.seed, entries: &entries };
     let positions = maglev::build(&input)?;
     let slot_of = |position: u32| {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lb_common::abi::{
-    BackendEntry, BackendIndex, ServiceEntry, ServiceKey, Slot, address_bytes,
-};
+use lb_common::abi::{BackendEntry, BackendIndex, ServiceEntry, ServiceKey, Slot, address_bytes};
 use lb_common::config::{Backend, Desired, Encapsulation, Node, Service};
 
 use super::ids::{Ids, NameHash};
@@ -72,20 +70,17 @@ fn service_entries<'a>(
     service: &'a Service,
     ids: &Ids,
 ) -> impl Iterator<Item = (ServiceKey, ServiceEntry)> + 'a {
-    let entry = ids.pool(&service.pool).zip(ids.service(name)).map(|(pool, service)| {
-        ServiceEntry { pool, service, name_hash: NameHash::of(name).0 }
-    });
+    let entry = ids
+        .pool(&service.pool)
+        .zip(ids.service(name))
+        .map(|(pool, service)| ServiceEntry { pool, service, name_hash: NameHash::of(name).0 });
     service_keys(service).filter_map(move |key| Some((key, entry?)))
 }
 
 fn backend_entry(node: &Node, backend: &Backend, way: Option<&Way>) -> BackendEntry {
     let (encapsulation, source) = match backend.address {
-        IpAddr::V4(_) => {
-            (BackendEntry::ENCAP_IPIP_V4, node.encap_source_ipv4.map(IpAddr::V4))
-        }
-        IpAddr::V6(_) => {
-            (BackendEntry::ENCAP_IPIP_V6, node.encap_source_ipv6.map(IpAddr::V6))
-        }
+        IpAddr::V4(_) => (BackendEntry::ENCAP_IPIP_V4, node.encap_source_ipv4.map(IpAddr::V4)),
+        IpAddr::V6(_) => (BackendEntry::ENCAP_IPIP_V6, node.encap_source_ipv6.map(IpAddr::V6)),
     };
     let entry = BackendEntry {
         encapsulation,

@@ -215,8 +215,7 @@ impl Datapath {
     /// # Errors
     /// The kernel does not say.
     pub fn verified(&self) -> Result<(u32, u32), BpfError> {
-        let info =
-            self.program()?.info().map_err(|source| BpfError::Program(Box::new(source)))?;
+        let info = self.program()?.info().map_err(|source| BpfError::Program(Box::new(source)))?;
         let instructions = info.verified_instruction_count().unwrap_or(0);
         Ok((instructions, info.size_translated().unwrap_or(0)))
     }

@@ -192,11 +192,9 @@ impl Maps {
             Op::ResetService { service } => {
                 reset(&mut self.service_counters, *service, map::SERVICE_COUNTERS)
             }
-            Op::ResetBackend { index } => reset(
-                &mut self.backend_counters,
-                u32::from(index.value()),
-                map::BACKEND_COUNTERS,
-            ),
+            Op::ResetBackend { index } => {
+                reset(&mut self.backend_counters, u32::from(index.value()), map::BACKEND_COUNTERS)
+            }
             Op::PutBackend { index, entry } => {
                 self.backends.put(usize::from(index.value()), entry);
                 Ok(())
@@ -282,9 +280,8 @@ impl Maps {
     fn page(&self, number: u32) -> Vec<Slot> {
         let start = number as usize * words_of::<TablePage>();
         let cells = self.pages.words().get(start..start + words_of::<TablePage>());
-        let slots = |cell: &AtomicU64| -> [Slot; 2] {
-            zerocopy::transmute!(cell.load(Ordering::Relaxed))
-        };
+        let slots =
+            |cell: &AtomicU64| -> [Slot; 2] { zerocopy::transmute!(cell.load(Ordering::Relaxed)) };
         cells.unwrap_or_default().iter().flat_map(slots).collect()
     }
 }

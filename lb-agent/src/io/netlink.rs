@@ -8,7 +8,7 @@
 //! - The sockets belong to the network namespace of the thread that calls [`Netlink::connect`].
 //! - Nothing is cached here: every answer is what the kernel said during the call.
 //! - An entry of the neighbour table is never written, only asked for. Redirected packets do not
-//!   count as use of an entry, so the loop calls [`Netlink::refresh`] for the gateways it uses, and
+//!   count as use of an entry, so the loop calls [`Netlink::verify_stale`] for what it uses, and
 //!   `ways` again every few seconds while one of them is [`Way::Unknown`]: the kernel gives up
 //!   after three unanswered questions, and only another call makes it ask again.
 //! - Requests and notifications have a socket each, so that a flood of notifications which
@@ -79,10 +79,9 @@ impl NetlinkError {
     /// The error number the kernel answered with, if it answered.
     fn errno(&self) -> Option<Errno> {
         match self {
-            Self::Request {
-                source: rtnetlink::Error::NetlinkError(refusal),
-                ..
-            } => Some(Errno::from_raw(refusal.raw_code().saturating_abs())),
+            Self::Request { source: rtnetlink::Error::NetlinkError(refusal), .. } => {
+                Some(Errno::from_raw(refusal.raw_code().saturating_abs()))
+            }
             Self::Request { .. } | Self::Open { .. } | Self::NoAnswer { .. } => None,
         }
     }
@@ -91,21 +90,17 @@ impl NetlinkError {
 impl Way {
     /// There is no route to another machine.
     fn nowhere(problem: String) -> Self {
-        Self::Unknown {
-            gateway: None,
-            link: None,
-            problem,
-        }
+        Self::Unknown { gateway: None, link: None, problem }
     }
 
     /// The neighbour the kernel must look for before this way is known, if that is what is missing.
     fn missing_neighbour(&self) -> Option<(u32, IpAddr)> {
         match self {
-            Self::Unknown {
-                gateway: Some(gateway),
-                link: Some(link),
-                ..
-            } if link.up && link.mac != NO_MAC => Some((link.index, *gateway)),
+            Self::Unknown { gateway: Some(gateway), link: Some(link), .. }
+                if link.up && link.mac != NO_MAC =>
+            {
+                Some((link.index, *gateway))
+            }
             Self::Unknown { .. } | Self::Known { .. } => None,
         }
     }
@@ -122,21 +117,13 @@ impl Netlink {
     ///
     /// # Errors
     /// If a socket cannot be opened or subscribed.
-    #[expect(
-        clippy::unused_async,
-        reason = "it spawns on the executor that must be polling it"
-    )]
+    #[expect(clippy::unused_async, reason = "it spawns on the executor that must be polling it")]
     pub async fn connect() -> Result<(Self, Changes), NetlinkError> {
         // Subscribed before the first question, so that no change can fall between the two.
-        let changes = Changes::subscribe().map_err(|source| NetlinkError::Open {
-            purpose: "notifications",
-            source,
-        })?;
-        let (connection, handle, _unsolicited) =
-            rtnetlink::new_connection().map_err(|source| NetlinkError::Open {
-                purpose: "requests",
-                source,
-            })?;
+        let changes = Changes::subscribe()
+            .map_err(|source| NetlinkError::Open { purpose: "notifications", source })?;
+        let (connection, handle, _unsolicited) = rtnetlink::new_connection()
+            .map_err(|source| NetlinkError::Open { purpose: "requests", source })?;
         tokio::spawn(connection);
         Ok((Self { handle }, changes))
     }
@@ -191,7 +178,7 @@ impl Netlink {
             ways.push(way);
         }
         for (link_index, gateway) in missing {
-            match self.refresh(gateway, link_index).await {
+            match self.ask_for(gateway, link_index).await {
                 Ok(()) => {}
                 // The neighbour table is full, or the link went away: this gateway's trouble only.
                 Err(error) if error.errno().is_some() => {
@@ -203,16 +190,27 @@ impl Netlink {
         Ok(ways)
     }
 
-    /// Tells the kernel that a neighbour is in use: it looks for an unknown one, and verifies one
-    /// it has not heard of for a while.
+    /// Has the kernel verify those of the neighbours `in_use`, by link index and address, that it
+    /// has not heard of for a while (STALE). A live entry needs no verifying, and one that the
+    /// operator made PERMANENT must be left alone: telling the kernel of its use would make it an
+    /// ordinary one (`NEIGH_UPDATE_F_USE` in net/core/neighbour.c).
     ///
     /// # Errors
-    /// If the kernel refuses, for instance because the link is gone or the neighbour table full.
-    pub async fn refresh(
-        &self,
-        gateway: IpAddr,
-        link_index: u32,
-    ) -> Result<(), NetlinkError> {
+    /// If the kernel cannot be asked, or the last of its refusals, after all have been tried.
+    pub async fn verify_stale(&self, in_use: &BTreeSet<(u32, IpAddr)>) -> Result<(), NetlinkError> {
+        let mut outcome = Ok(());
+        for message in self.neighbour_messages().await? {
+            let stale = message.header.state == NeighbourState::Stale;
+            let Some((key, _)) = parse::neighbour(&message).filter(|_| stale) else { continue };
+            if in_use.contains(&key) {
+                outcome = self.ask_for(key.1, key.0).await.and(outcome);
+            }
+        }
+        outcome
+    }
+
+    /// Has the kernel look for a neighbour, or verify one.
+    async fn ask_for(&self, gateway: IpAddr, link_index: u32) -> Result<(), NetlinkError> {
         let operation = format!("ask for neighbour {gateway} on interface {link_index}");
         // Unless told otherwise the request says PERMANENT, and the entry would be exempt from the
         // kernel's garbage collection.
@@ -234,49 +232,41 @@ impl Netlink {
     async fn links(&self) -> Result<BTreeMap<u32, Link>, NetlinkError> {
         let request = self.handle.link().get().execute();
         let messages = collect(|| "list interfaces".to_owned(), request).await?;
-        Ok(messages
-            .iter()
-            .filter_map(parse::link)
-            .map(|link| (link.index, link))
-            .collect())
+        Ok(messages.iter().filter_map(parse::link).map(|link| (link.index, link)).collect())
     }
 
     async fn neighbours(&self) -> Result<Neighbours, NetlinkError> {
-        let messages: Vec<NeighbourMessage> = collect(
-            || "list neighbours".to_owned(),
-            self.handle.neighbours().get().execute(),
-        )
-        .await?;
+        let messages = self.neighbour_messages().await?;
         Ok(messages.iter().filter_map(parse::neighbour).collect())
+    }
+
+    async fn neighbour_messages(&self) -> Result<Vec<NeighbourMessage>, NetlinkError> {
+        let request = self.handle.neighbours().get().execute();
+        collect(|| "list neighbours".to_owned(), request).await
     }
 
     /// Asks for the route to `destination`; the inner error is the sentence for the operator.
     async fn route_to(&self, destination: IpAddr) -> Result<Result<Route, String>, NetlinkError> {
         let mut request = RouteMessage::default();
-        (
-            request.header.address_family,
-            request.header.destination_prefix_length,
-        ) = match destination {
-            IpAddr::V4(_) => (AddressFamily::Inet, 32),
-            IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-        };
+        (request.header.address_family, request.header.destination_prefix_length) =
+            match destination {
+                IpAddr::V4(_) => (AddressFamily::Inet, 32),
+                IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+            };
         request.header.kind = RouteType::Unspec;
-        request
-            .attributes
-            .push(RouteAttribute::Destination(RouteAddress::from(destination)));
+        request.attributes.push(RouteAttribute::Destination(RouteAddress::from(destination)));
         let operation = || format!("look up the route to {destination}");
         match collect(operation, self.handle.route().get(request).execute()).await {
             Ok(messages) => Ok(messages.first().map_or_else(
                 || Err(parse::no_route_to(destination)),
                 |m| parse::route(destination, m),
             )),
-            Err(error) => match error
-                .errno()
-                .and_then(|errno| parse::refusal(destination, errno))
-            {
-                Some(problem) => Ok(Err(problem)),
-                None => Err(error),
-            },
+            Err(error) => {
+                match error.errno().and_then(|errno| parse::refusal(destination, errno)) {
+                    Some(problem) => Ok(Err(problem)),
+                    None => Err(error),
+                }
+            }
         }
     }
 }
@@ -288,13 +278,8 @@ async fn collect<T>(
 ) -> Result<Vec<T>, NetlinkError> {
     match timeout(ANSWER_TIMEOUT, answers.try_collect()).await {
         Ok(Ok(messages)) => Ok(messages),
-        Ok(Err(source)) => Err(NetlinkError::Request {
-            operation: operation(),
-            source,
-        }),
-        Err(_elapsed) => Err(NetlinkError::NoAnswer {
-            operation: operation(),
-        }),
+        Ok(Err(source)) => Err(NetlinkError::Request { operation: operation(), source }),
+        Err(_elapsed) => Err(NetlinkError::NoAnswer { operation: operation() }),
     }
 }
 
@@ -306,10 +291,8 @@ fn note_refusal(ways: &mut [Way], neighbour: (u32, IpAddr), error: &NetlinkError
             continue;
         }
         if let Way::Unknown { problem, .. } = way {
-            *problem = format!(
-                "the kernel does not ask for the MAC address of {}: {reason}",
-                neighbour.1
-            );
+            *problem =
+                format!("the kernel does not ask for the MAC address of {}: {reason}", neighbour.1);
         }
     }
 }

@@ -189,9 +189,8 @@ pub fn attach(config: &OriginConfig, pin_dir: &Path) -> Result<(), OriginError> 
     if !sys::is_bpffs(existing).map_err(|source| failed("read", existing, source))? {
         return Err(OriginError::NotBpffs { dir: existing.to_owned() });
     }
-    let ifindex = nix::net::if_::if_nametoindex(config.interface.as_str()).map_err(|_| {
-        OriginError::NoInterface { interface: config.interface.clone() }
-    })?;
+    let ifindex = nix::net::if_::if_nametoindex(config.interface.as_str())
+        .map_err(|_| OriginError::NoInterface { interface: config.interface.clone() })?;
     let mut origin = Origin::load(&config.sources, &config.vips)?;
     fs::create_dir_all(pin_dir).map_err(|source| failed("create", pin_dir, source))?;
     let program = origin
@@ -225,14 +224,15 @@ fn link(
         .iter()
         .find(|(_, generic)| *generic == config.generic)
         .map_or_else(|| pin_dir.to_owned(), |(name, _)| pin_dir.join(name));
-    let link = sys::link_create_xdp(program, ifindex, config.generic).map_err(|source| {
-        match source.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::EBUSY | Errno::EEXIST) => {
-                OriginError::Occupied { interface: config.interface.clone() }
+    let link =
+        sys::link_create_xdp(program, ifindex, config.generic).map_err(|source| {
+            match source.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EBUSY | Errno::EEXIST) => {
+                    OriginError::Occupied { interface: config.interface.clone() }
+                }
+                _ => failed("attach to", Path::new(&config.interface), source),
             }
-            _ => failed("attach to", Path::new(&config.interface), source),
-        }
-    })?;
+        })?;
     sys::pin(link.as_fd(), &path).map_err(|source| failed("pin", &path, source))
 }
 

@@ -47,8 +47,10 @@ impl StateFile {
     /// # Errors
     /// The directory cannot be made.
     pub fn new(dir: &Path) -> Result<Self, StateError> {
-        fs::create_dir_all(dir).map_err(|source| {
-            FileError { operation: "create", path: dir.to_owned(), source }
+        fs::create_dir_all(dir).map_err(|source| FileError {
+            operation: "create",
+            path: dir.to_owned(),
+            source,
         })?;
         Ok(Self(dir.join("state.json")))
     }

@@ -134,8 +134,7 @@ pub(super) fn transport_of_ipv6<F: Frame>(
             return Ok((kind, at));
         }
         if kind == protocol::FRAGMENT {
-            let header =
-                frame.header::<FragmentHeader>(l2_bytes + at).ok_or(Reason::Malformed)?;
+            let header = frame.header::<FragmentHeader>(l2_bytes + at).ok_or(Reason::Malformed)?;
             if header.is_later_fragment() {
                 return Err(Reason::Fragment);
             }
@@ -171,5 +170,8 @@ fn ports<F: Frame>(
         return Err(Reason::Malformed);
     }
     let ports = frame.header::<Ports>(l2_bytes + header_bytes).ok_or(Reason::Malformed)?;
-    Ok((u16::from_ne_bytes(ports.source.to_bytes()), u16::from_ne_bytes(ports.destination.to_bytes())))
+    Ok((
+        u16::from_ne_bytes(ports.source.to_bytes()),
+        u16::from_ne_bytes(ports.destination.to_bytes()),
+    ))
 }

@@ -38,10 +38,7 @@ pub fn decapsulate<F: Frame, T: OriginTables>(frame: &mut F, tables: &T) -> Orig
 }
 
 #[inline]
-fn unwrap_tunnel<F: Frame, T: OriginTables>(
-    frame: &mut F,
-    tables: &T,
-) -> Result<(), OriginReason> {
+fn unwrap_tunnel<F: Frame, T: OriginTables>(frame: &mut F, tables: &T) -> Result<(), OriginReason> {
     let Ok((ethertype, l2_bytes)) = link_layer(frame) else {
         return Err(OriginReason::NotTunnelled);
     };

@@ -87,12 +87,7 @@ fn link_layer<F: Frame>(
 
 /// Moves the tag at `at` forward and gives it the type `next`; returns the type that announces it.
 #[inline]
-fn move_tag<F: Frame>(
-    frame: &mut F,
-    at: usize,
-    overhead: usize,
-    next: U16,
-) -> Result<U16, Reason> {
+fn move_tag<F: Frame>(frame: &mut F, at: usize, overhead: usize, next: U16) -> Result<U16, Reason> {
     let control = frame.header::<VlanTag>(at + overhead).ok_or(Reason::NoHeadroom)?.control;
     // The two bytes in front of a tag are the type that announces it, whatever comes before them.
     let announced =

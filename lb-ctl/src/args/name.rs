@@ -61,10 +61,9 @@ impl FromStr for BackendRef {
             _ => text,
         };
         match text.split_once('/') {
-            Some((pool, name)) if !name.contains('/') => Ok(Self {
-                pool: pool.parse()?,
-                name: name.parse()?,
-            }),
+            Some((pool, name)) if !name.contains('/') => {
+                Ok(Self { pool: pool.parse()?, name: name.parse()? })
+            }
             _ => Err(NameError::NotABackend),
         }
     }

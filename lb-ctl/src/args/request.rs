@@ -90,11 +90,7 @@ pub(crate) enum Source {
 
 impl From<PathBuf> for Source {
     fn from(path: PathBuf) -> Self {
-        if path == Path::new("-") {
-            Self::Stdin
-        } else {
-            Self::File(path)
-        }
+        if path == Path::new("-") { Self::Stdin } else { Self::File(path) }
     }
 }
 
@@ -143,11 +139,7 @@ fn request(command: Command) -> Result<Request, clap::Error> {
                 return Err(Cli::command().error(ErrorKind::ArgumentConflict, message));
             }
             let protocol = proto.name().to_owned();
-            Request::Trace(TraceRequest {
-                source: src,
-                destination: dst,
-                protocol,
-            })
+            Request::Trace(TraceRequest { source: src, destination: dst, protocol })
         }
         Command::Doctor => Request::Doctor,
         Command::Completion { shell } => Request::Completion(shell),
@@ -159,11 +151,9 @@ fn backend(command: BackendCommand) -> Request {
         BackendCommand::List { pool } => Request::BackendList(pool),
         BackendCommand::Show { backend } => Request::BackendShow(backend),
         // clap lets through exactly one of a weight and --reset.
-        BackendCommand::Weight {
-            backend,
-            weight,
-            reset: _,
-        } => Request::BackendWeight(backend, weight),
+        BackendCommand::Weight { backend, weight, reset: _ } => {
+            Request::BackendWeight(backend, weight)
+        }
         BackendCommand::Drain { backend } => Request::BackendDrain(backend),
         BackendCommand::Undrain { backend } => Request::BackendUndrain(backend),
     }
@@ -174,17 +164,9 @@ fn config(command: ConfigCommand) -> Request {
         ConfigCommand::Validate { file } => Request::ConfigValidate(file.into()),
         ConfigCommand::Show => Request::ConfigShow,
         ConfigCommand::Diff { file } => Request::ConfigDiff(file.into()),
-        ConfigCommand::Apply {
-            file,
-            dry_run,
-            yes,
-            expect_generation,
-        } => Request::ConfigApply(Apply {
-            source: file.into(),
-            dry_run,
-            yes,
-            expect_generation,
-        }),
+        ConfigCommand::Apply { file, dry_run, yes, expect_generation } => {
+            Request::ConfigApply(Apply { source: file.into(), dry_run, yes, expect_generation })
+        }
     }
 }
 
@@ -193,7 +175,5 @@ pub(crate) fn wants_json(words: &[OsString]) -> bool {
     let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
     let joined = ["-ojson", "-o=json", "--output=json"];
     words.iter().any(|word| joined.contains(word))
-        || words
-            .windows(2)
-            .any(|pair| matches!(pair, ["-o" | "--output", "json"]))
+        || words.windows(2).any(|pair| matches!(pair, ["-o" | "--output", "json"]))
 }

@@ -37,53 +37,20 @@ fn every_command_becomes_its_request() {
         ("lb-ctl status", Request::Status),
         ("lb-ctl version", Request::Version),
         ("lb-ctl service list", Request::ServiceList),
-        (
-            "lb-ctl service show web",
-            Request::ServiceShow("web".parse().unwrap()),
-        ),
+        ("lb-ctl service show web", Request::ServiceShow("web".parse().unwrap())),
         ("lb-ctl backend list", Request::BackendList(None)),
-        (
-            "lb-ctl backend list web",
-            Request::BackendList("web".parse().ok()),
-        ),
-        (
-            "lb-ctl backend show web/web-1",
-            Request::BackendShow(web_1()),
-        ),
-        (
-            "lb-ctl backend weight web/web-1 0",
-            Request::BackendWeight(web_1(), weight(0)),
-        ),
-        (
-            "lb-ctl backend weight web/web-1 1000",
-            Request::BackendWeight(web_1(), weight(1000)),
-        ),
-        (
-            "lb-ctl backend weight web/web-1 --reset",
-            Request::BackendWeight(web_1(), None),
-        ),
-        (
-            "lb-ctl backend drain backend/web/web-1",
-            Request::BackendDrain(web_1()),
-        ),
-        (
-            "lb-ctl backend undrain web/web-1",
-            Request::BackendUndrain(web_1()),
-        ),
-        (
-            "lb-ctl config validate -",
-            Request::ConfigValidate(Source::Stdin),
-        ),
+        ("lb-ctl backend list web", Request::BackendList("web".parse().ok())),
+        ("lb-ctl backend show web/web-1", Request::BackendShow(web_1())),
+        ("lb-ctl backend weight web/web-1 0", Request::BackendWeight(web_1(), weight(0))),
+        ("lb-ctl backend weight web/web-1 1000", Request::BackendWeight(web_1(), weight(1000))),
+        ("lb-ctl backend weight web/web-1 --reset", Request::BackendWeight(web_1(), None)),
+        ("lb-ctl backend drain backend/web/web-1", Request::BackendDrain(web_1())),
+        ("lb-ctl backend undrain web/web-1", Request::BackendUndrain(web_1())),
+        ("lb-ctl config validate -", Request::ConfigValidate(Source::Stdin)),
         ("lb-ctl config show", Request::ConfigShow),
-        (
-            "lb-ctl config diff a.yaml",
-            Request::ConfigDiff(Source::File("a.yaml".into())),
-        ),
+        ("lb-ctl config diff a.yaml", Request::ConfigDiff(Source::File("a.yaml".into()))),
         ("lb-ctl doctor", Request::Doctor),
-        (
-            "lb-ctl completion zsh",
-            Request::Completion(clap_complete::Shell::Zsh),
-        ),
+        ("lb-ctl completion zsh", Request::Completion(clap_complete::Shell::Zsh)),
     ];
     for (line, expected) in rows {
         assert_eq!(request(line), expected, "{line}");
@@ -104,10 +71,7 @@ fn apply_takes_all_its_options() {
 
 #[test]
 fn trace_reads_both_families_and_defaults_to_tcp() {
-    for (src, dst) in [
-        ("192.0.2.1:4", "203.0.113.10:80"),
-        ("[2001:db8::1]:4", "[::2]:80"),
-    ] {
+    for (src, dst) in [("192.0.2.1:4", "203.0.113.10:80"), ("[2001:db8::1]:4", "[::2]:80")] {
         let Request::Trace(trace) = request(&format!("lb-ctl trace --src {src} --dst {dst}"))
         else {
             panic!("a trace")
@@ -185,10 +149,7 @@ fn mistakes_are_named() {
             "lb-ctl -q -v status",
             "error: the argument '--quiet' cannot be used with '--verbose'".to_owned(),
         ),
-        (
-            "lb-ctl statu",
-            "error: unrecognized subcommand 'statu'".to_owned(),
-        ),
+        ("lb-ctl statu", "error: unrecognized subcommand 'statu'".to_owned()),
     ];
     for (line, expected) in rows {
         assert_eq!(refusal(line), expected, "{line}");
@@ -212,13 +173,7 @@ fn names_of_64_bytes_are_too_long() {
 
 #[test]
 fn json_is_recognised_before_parsing() {
-    for line in [
-        "x -o json",
-        "x -ojson",
-        "x -o=json",
-        "x --output json",
-        "x --output=json",
-    ] {
+    for line in ["x -o json", "x -ojson", "x -o=json", "x --output json", "x --output=json"] {
         assert!(wants_json(&words(line)), "{line}");
     }
     for line in ["x json", "x -o yaml", "x --output=yaml json"] {
@@ -228,10 +183,7 @@ fn json_is_recognised_before_parsing() {
 
 fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, String)>) {
     let path = format!("{path}{}", command.get_name());
-    let help = command
-        .get_after_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     found.push((path.clone(), help));
     for inner in command.get_subcommands() {
         leaves(inner, &format!("{path} "), found);
@@ -253,10 +205,7 @@ fn every_command_has_an_example_of_itself() {
 fn help_lists_every_exit_code() {
     let help = crate::exit::help_text();
     for exit in Exit::ALL {
-        assert!(
-            help.contains(&format!("{:>2}  {}\n", exit.code(), exit.meaning())),
-            "{exit:?}"
-        );
+        assert!(help.contains(&format!("{:>2}  {}\n", exit.code(), exit.meaning())), "{exit:?}");
     }
     let codes: Vec<u8> = Exit::ALL.into_iter().map(Exit::code).collect();
     assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]);

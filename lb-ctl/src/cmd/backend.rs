@@ -16,32 +16,17 @@ pub(super) fn weight(
     backend: &BackendRef,
     weight: Option<Weight>,
 ) -> Result<Exit, CtlError> {
-    let request = WeightRequest {
-        weight: weight.map(|weight| u32::from(weight.value())),
-    };
+    let request = WeightRequest { weight: weight.map(|weight| u32::from(weight.value())) };
     let path = format!("/v1/backends/{backend}/weight");
-    report(
-        context,
-        &context.client.send(&Method::PUT, &path, &request)?,
-    )
+    report(context, &context.client.send(&Method::PUT, &path, &request)?)
 }
 
 pub(super) fn drain(context: &Context<'_>, backend: &BackendRef) -> Result<Exit, CtlError> {
-    report(
-        context,
-        &context
-            .client
-            .post(&format!("/v1/backends/{backend}/drain"))?,
-    )
+    report(context, &context.client.post(&format!("/v1/backends/{backend}/drain"))?)
 }
 
 pub(super) fn undrain(context: &Context<'_>, backend: &BackendRef) -> Result<Exit, CtlError> {
-    report(
-        context,
-        &context
-            .client
-            .post(&format!("/v1/backends/{backend}/undrain"))?,
-    )
+    report(context, &context.client.post(&format!("/v1/backends/{backend}/undrain"))?)
 }
 
 /// One line for people; the changed backend as a document in every other form.

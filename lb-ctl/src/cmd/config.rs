@@ -48,11 +48,7 @@ pub(super) fn show(context: &Context<'_>) -> Result<Exit, CtlError> {
 pub(super) fn diff(context: &Context<'_>, source: &Source) -> Result<Exit, CtlError> {
     let plan = ask_plan(context, read(source)?, None)?.1;
     context.print(&plan)?;
-    Ok(if plan.typed.item.changes.is_empty() {
-        Exit::Ok
-    } else {
-        Exit::Differences
-    })
+    Ok(if plan.typed.item.changes.is_empty() { Exit::Ok } else { Exit::Differences })
 }
 
 pub(super) fn apply(context: &Context<'_>, apply: &Apply) -> Result<Exit, CtlError> {
@@ -69,17 +65,13 @@ pub(super) fn apply(context: &Context<'_>, apply: &Apply) -> Result<Exit, CtlErr
     agree(context, apply, &plan.typed.item.changes, generation)?;
     request.expect_generation = Some(generation);
     let applied: Document<Item<ConfigDiff>> =
-        context
-            .client
-            .send(&Method::POST, "/v1/config/apply", &request)?;
+        context.client.send(&Method::POST, "/v1/config/apply", &request)?;
     if !is_text {
         return context.print(&applied);
     }
     if !applied.typed.item.changes.is_empty() {
         let generation = applied.typed.generation;
-        context
-            .console
-            .confirm(&format!("Applied: generation {generation} is running."))?;
+        context.console.confirm(&format!("Applied: generation {generation} is running."))?;
     }
     Ok(Exit::Ok)
 }
@@ -91,15 +83,9 @@ fn ask_plan(
     expect_generation: Option<u64>,
 ) -> Result<(ConfigRequest, Document<Item<ConfigDiff>>), CtlError> {
     let ConfigFile { origin, text } = file;
-    let request = ConfigRequest {
-        text,
-        origin,
-        expect_generation,
-    };
+    let request = ConfigRequest { text, origin, expect_generation };
     let plan: Document<Item<ConfigDiff>> =
-        context
-            .client
-            .send(&Method::POST, "/v1/config/diff", &request)?;
+        context.client.send(&Method::POST, "/v1/config/diff", &request)?;
     let found = plan.typed.generation;
     match expect_generation {
         Some(expected) if expected != found => Err(CtlError::Stale { expected, found }),
@@ -117,26 +103,15 @@ fn agree(
     if apply.yes || changes.is_empty() {
         return Ok(());
     }
-    let removals = changes
-        .iter()
-        .filter(|change| change.kind == ChangeKind::Remove)
-        .count();
+    let removals = changes.iter().filter(|change| change.kind == ChangeKind::Remove).count();
     if !can_ask() {
-        return if removals == 0 {
-            Ok(())
-        } else {
-            Err(CtlError::NeedsYes { removals })
-        };
+        return if removals == 0 { Ok(()) } else { Err(CtlError::NeedsYes { removals }) };
     }
     if !context.options.format.is_text() {
         // The plan goes where the question goes: stdout is for the one document of the result.
         say(&plan_text(changes, generation, Palette::new(false)));
     }
-    if ask("Apply this plan?")? {
-        Ok(())
-    } else {
-        Err(CtlError::Declined)
-    }
+    if ask("Apply this plan?")? { Ok(()) } else { Err(CtlError::Declined) }
 }
 
 fn read(source: &Source) -> Result<ConfigFile, CtlError> {

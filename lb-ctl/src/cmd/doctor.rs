@@ -19,17 +19,8 @@ pub(super) fn run(context: &Context<'_>) -> Result<Exit, CtlError> {
     match answer {
         Ok(findings) => {
             context.print(&findings)?;
-            let worst = findings
-                .typed
-                .items
-                .iter()
-                .map(|finding| finding.severity)
-                .max();
-            Ok(if worst == Some(Severity::Error) {
-                Exit::Failed
-            } else {
-                Exit::Ok
-            })
+            let worst = findings.typed.items.iter().map(|finding| finding.severity).max();
+            Ok(if worst == Some(Severity::Error) { Exit::Failed } else { Exit::Ok })
         }
         Err(error) if is_out_of_reach(&error) => {
             let findings = List {
@@ -61,20 +52,12 @@ fn socket(path: &Path) -> Finding {
         }
         Err(error) => (Severity::Error, format!("{shown}: {error}"), ""),
     };
-    Finding {
-        check: "socket".to_owned(),
-        severity,
-        message,
-        cure: cure.to_owned(),
-    }
+    Finding { check: "socket".to_owned(), severity, message, cure: cure.to_owned() }
 }
 
 /// Why the agent does not answer.
 fn agent(error: &ClientError) -> Finding {
-    let cause = error
-        .cause()
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
+    let cause = error.cause().map(|cause| format!(": {cause}")).unwrap_or_default();
     Finding {
         check: "agent".to_owned(),
         severity: Severity::Error,

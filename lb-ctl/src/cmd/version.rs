@@ -19,9 +19,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<Exit, CtlError> {
         Ok(status) => {
             let status = status.typed.item;
             if status.agent_version != versions.client_version {
-                context
-                    .console
-                    .note("note: lb-ctl and the agent are of different versions");
+                context.console.note("note: lb-ctl and the agent are of different versions");
             }
             versions.agent_version = Some(status.agent_version);
             versions.layout_version = Some(status.layout_version);

@@ -56,21 +56,13 @@ fn each_way_to_be_out_of_reach_has_its_code_and_cure() {
              cure: run as root or as a member of the socket's group",
         ),
         (
-            ClientError::TimedOut {
-                timeout: Duration::from_secs(2),
-                change: true,
-            }
-            .into(),
+            ClientError::TimedOut { timeout: Duration::from_secs(2), change: true }.into(),
             Exit::TimedOut,
             "error: no answer from the agent within 2s\n  \
              cure: the change may or may not have been made: look before you repeat it",
         ),
         (
-            ClientError::TimedOut {
-                timeout: Duration::from_millis(1500),
-                change: false,
-            }
-            .into(),
+            ClientError::TimedOut { timeout: Duration::from_millis(1500), change: false }.into(),
             Exit::TimedOut,
             "error: no answer from the agent within 1s 500ms\n  \
              cure: the agent is busy or hangs: look at its log, or give more --timeout",
@@ -117,33 +109,21 @@ fn a_usage_error_keeps_its_title_to_one_line() {
         CtlError::usage("error: bad\n\n  tip: good\n\nFor more information, try '--help'.\n");
     let problem = error.problem();
     assert_eq!((problem.title.as_str(), problem.status), ("bad", 400));
-    assert_eq!(
-        problem.detail.as_deref(),
-        Some("tip: good\nFor more information, try '--help'.")
-    );
+    assert_eq!(problem.detail.as_deref(), Some("tip: good\nFor more information, try '--help'."));
     assert_eq!(error.exit(), Exit::Usage);
 }
 
 #[test]
 fn an_invalid_configuration_names_every_place() {
-    let Err(error) = config::parse("edge.yaml", "pools: [") else {
-        panic!("not YAML")
-    };
+    let Err(error) = config::parse("edge.yaml", "pools: [") else { panic!("not YAML") };
     let count = error.problems.len();
     let error = CtlError::InvalidConfig(error);
     let problem = error.problem();
     assert_eq!(error.exit(), Exit::InvalidConfig);
-    assert_eq!(
-        (problem.kind.as_str(), problem.status),
-        ("invalid_config", 422)
-    );
+    assert_eq!((problem.kind.as_str(), problem.status), ("invalid_config", 422));
     assert_eq!(problem.title, "edge.yaml is not valid");
     assert_eq!(problem.errors.len(), count);
-    assert!(
-        count > 0 && text(&error).contains("\n  edge.yaml:"),
-        "{}",
-        text(&error)
-    );
+    assert!(count > 0 && text(&error).contains("\n  edge.yaml:"), "{}", text(&error));
 }
 
 #[test]

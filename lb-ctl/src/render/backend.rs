@@ -72,9 +72,7 @@ fn table(backends: &[Backend], wide: bool, palette: Palette) -> String {
     if backends.is_empty() {
         return String::new();
     }
-    let mut header = vec![
-        "BACKEND", "ADDRESS", "TIER", "STATE", "HEALTH", "WEIGHT", "SHARE",
-    ];
+    let mut header = vec!["BACKEND", "ADDRESS", "TIER", "STATE", "HEALTH", "WEIGHT", "SHARE"];
     header.extend(["NEXT HOP", "PACKETS"]);
     if wide {
         header.extend(["BYTES", "OPERATOR", "INTERFACE", "MAC", "MTU", "PROBLEM"]);
@@ -132,17 +130,10 @@ fn weight(backend: &Backend) -> String {
 }
 
 fn operator(backend: &Backend) -> String {
-    let weight = backend
-        .operator
-        .weight
-        .map(|weight| format!("weight={weight}"));
+    let weight = backend.operator.weight.map(|weight| format!("weight={weight}"));
     let drain = backend.operator.drain.then(|| "drain".to_owned());
     let changes: Vec<String> = weight.into_iter().chain(drain).collect();
-    if changes.is_empty() {
-        "-".to_owned()
-    } else {
-        changes.join(",")
-    }
+    if changes.is_empty() { "-".to_owned() } else { changes.join(",") }
 }
 
 fn next_hop(hop: &NextHop) -> Cell {
@@ -154,16 +145,10 @@ fn next_hop(hop: &NextHop) -> Cell {
 
 fn next_hop_words(hop: &NextHop, palette: Palette) -> String {
     let gateway = hop.gateway.map(|gateway| gateway.to_string());
-    let interface = hop
-        .interface
-        .as_ref()
-        .map(|interface| format!("on {interface}"));
+    let interface = hop.interface.as_ref().map(|interface| format!("on {interface}"));
     let mac = hop.mac.as_ref().map(|mac| format!("at {mac}"));
     let mtu = hop.mtu_bytes.map(|mtu| format!("MTU {mtu}"));
-    let known: Vec<String> = [gateway, interface, mac, mtu]
-        .into_iter()
-        .flatten()
-        .collect();
+    let known: Vec<String> = [gateway, interface, mac, mtu].into_iter().flatten().collect();
     match hop.state {
         NextHopState::Resolved => known.join(" "),
         NextHopState::Unresolved => {

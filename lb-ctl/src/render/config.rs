@@ -12,10 +12,7 @@ impl View for Item<ConfigText> {
     fn text(&self, wide: bool, _palette: Palette) -> String {
         let text = &self.item.text;
         if wide {
-            format!(
-                "# {}, generation {}\n{text}",
-                self.item.file, self.generation
-            )
+            format!("# {}, generation {}\n{text}", self.item.file, self.generation)
         } else {
             text.clone()
         }
@@ -32,11 +29,7 @@ impl View for Item<ConfigDiff> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.item
-            .changes
-            .iter()
-            .map(|change| change.object.replacen(' ', "/", 1))
-            .collect()
+        self.item.changes.iter().map(|change| change.object.replacen(' ', "/", 1)).collect()
     }
 }
 
@@ -85,13 +78,7 @@ pub(crate) struct CheckedConfig {
 
 impl View for LocalItem<CheckedConfig> {
     fn text(&self, _wide: bool, _palette: Palette) -> String {
-        let CheckedConfig {
-            file,
-            services,
-            pools,
-            backends,
-            ..
-        } = &self.item;
+        let CheckedConfig { file, services, pools, backends, .. } = &self.item;
         format!(
             "{file} is valid: {services} service{}, {pools} pool{}, {backends} backend{}\n",
             plural(*services),

@@ -12,10 +12,7 @@ impl View for List<Finding> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.items
-            .iter()
-            .map(|finding| format!("finding/{}", finding.check))
-            .collect()
+        self.items.iter().map(|finding| format!("finding/{}", finding.check)).collect()
     }
 }
 
@@ -42,12 +39,7 @@ fn findings_text(findings: &[Finding], palette: Palette) -> String {
     if !cures.is_empty() {
         cures.insert_str(0, "\nWhat to do:\n");
     }
-    let number = |severity| {
-        findings
-            .iter()
-            .filter(|one| one.severity == severity)
-            .count()
-    };
+    let number = |severity| findings.iter().filter(|one| one.severity == severity).count();
     let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
     format!(
         "{}{cures}\n{errors} error{}, {warnings} warning{}.\n",

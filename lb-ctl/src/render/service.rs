@@ -31,10 +31,7 @@ impl View for Item<Service> {
             ("Pool", service.pool.clone()),
             (
                 "Backends",
-                format!(
-                    "{} of {} take new flows",
-                    service.backends_active, service.backends_total
-                ),
+                format!("{} of {} take new flows", service.backends_active, service.backends_total),
             ),
             (
                 "Forwarded",
@@ -61,19 +58,13 @@ fn table(services: &[Service], wide: bool, palette: Palette) -> String {
     if services.is_empty() {
         return String::new();
     }
-    let mut header = vec![
-        "NAME", "VIP", "PROTOCOL", "PORTS", "POOL", "BACKENDS", "PACKETS",
-    ];
+    let mut header = vec!["NAME", "VIP", "PROTOCOL", "PORTS", "POOL", "BACKENDS", "PACKETS"];
     if wide {
         header.push("BYTES");
     }
     let mut table = Table::new(&header);
     for service in services {
-        let tone = if service.backends_active == 0 {
-            Tone::Bad
-        } else {
-            Tone::Plain
-        };
+        let tone = if service.backends_active == 0 { Tone::Bad } else { Tone::Plain };
         let backends = format!("{}/{}", service.backends_active, service.backends_total);
         let mut row = vec![
             service.name.as_str().into(),
@@ -96,9 +87,5 @@ fn ports(ports: &[u16]) -> String {
     if ports == [0] {
         return "any".to_owned();
     }
-    ports
-        .iter()
-        .map(u16::to_string)
-        .collect::<Vec<_>>()
-        .join(",")
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
 }

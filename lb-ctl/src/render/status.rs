@@ -44,23 +44,13 @@ impl View for Item<Status> {
 }
 
 fn header(status: &Status, generation: u64) -> String {
-    let adopted = if status.adopted {
-        ", adopted the maps of an earlier agent"
-    } else {
-        ""
-    };
+    let adopted = if status.adopted { ", adopted the maps of an earlier agent" } else { "" };
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", plural(count));
     facts(&[
         ("Node", status.node.clone()),
-        (
-            "Agent",
-            format!("{}, pid {}", status.agent_version, status.pid),
-        ),
+        ("Agent", format!("{}, pid {}", status.agent_version, status.pid)),
         ("Started", format!("{}{adopted}", status.started_at)),
-        (
-            "Configuration",
-            format!("{}, generation {generation}", status.config_file),
-        ),
+        ("Configuration", format!("{}, generation {generation}", status.config_file)),
         (
             "Objects",
             [
@@ -84,10 +74,7 @@ fn header(status: &Status, generation: u64) -> String {
 }
 
 fn reasons(reasons: &[ReasonCount], wide: bool, palette: Palette) -> String {
-    let shown: Vec<_> = reasons
-        .iter()
-        .filter(|reason| wide || reason.packets > 0)
-        .collect();
+    let shown: Vec<_> = reasons.iter().filter(|reason| wide || reason.packets > 0).collect();
     if shown.is_empty() {
         return "No packet has been seen yet.\n".to_owned();
     }
@@ -115,10 +102,7 @@ fn reasons(reasons: &[ReasonCount], wide: bool, palette: Palette) -> String {
 
 /// Who runs which version.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the names are those of the document"
-)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the document")]
 pub(crate) struct Versions {
     /// Version of `lb-ctl`.
     pub(crate) client_version: &'static str,
@@ -135,21 +119,14 @@ impl View for LocalItem<Versions> {
             _ => "does not answer".to_owned(),
         };
         facts(&[
-            (
-                "lb-ctl",
-                format!("{}, API {}", self.item.client_version, self.api_version),
-            ),
+            ("lb-ctl", format!("{}, API {}", self.item.client_version, self.api_version)),
             ("agent", agent),
         ])
     }
 
     fn names(&self) -> Vec<String> {
         let client = format!("lb-ctl/{}", self.item.client_version);
-        let agent = self
-            .item
-            .agent_version
-            .as_ref()
-            .map(|version| format!("lb-agent/{version}"));
+        let agent = self.item.agent_version.as_ref().map(|version| format!("lb-agent/{version}"));
         [client].into_iter().chain(agent).collect()
     }
 }

@@ -62,10 +62,7 @@ pub(super) struct Cell {
 impl Cell {
     /// A cell in the colour of its tone.
     pub(super) fn toned(text: impl Into<String>, tone: Tone) -> Self {
-        Self {
-            text: text.into(),
-            tone,
-        }
+        Self { text: text.into(), tone }
     }
 
     /// The text, or `-` if there is none.
@@ -88,9 +85,7 @@ pub(super) struct Table {
 impl Table {
     /// A table with these columns.
     pub(super) fn new(header: &[&str]) -> Self {
-        Self {
-            rows: vec![header.iter().copied().map(Cell::from).collect()],
-        }
+        Self { rows: vec![header.iter().copied().map(Cell::from).collect()] }
     }
 
     /// Adds a row.

@@ -17,9 +17,7 @@ impl View for Item<Trace> {
         let mut text = format!("{verdict} ({}): {}\n", trace.reason, trace.help);
         let service = trace.service.as_ref().map(|name| format!("service {name}"));
         let backend = trace.backend.as_ref().map(|name| format!("backend {name}"));
-        let outer = trace
-            .outer_destination
-            .map(|address| format!("outer destination {address}"));
+        let outer = trace.outer_destination.map(|address| format!("outer destination {address}"));
         let found: Vec<String> = [service, backend, outer].into_iter().flatten().collect();
         if !found.is_empty() {
             text.push_str(&found.join(", "));
@@ -45,11 +43,7 @@ impl View for Item<Trace> {
 
     /// Where the packet goes: its backend, else why it has none.
     fn names(&self) -> Vec<String> {
-        let backend = self
-            .item
-            .backend
-            .as_ref()
-            .map(|name| format!("backend/{name}"));
+        let backend = self.item.backend.as_ref().map(|name| format!("backend/{name}"));
         vec![backend.unwrap_or_else(|| format!("reason/{}", self.item.reason))]
     }
 }

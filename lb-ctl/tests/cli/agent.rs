@@ -43,10 +43,8 @@ impl Agent {
     pub(crate) fn start<const N: usize>(answers: [(&str, Answer); N]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("agent.sock")).unwrap();
-        let answers: BTreeMap<String, Answer> = answers
-            .into_iter()
-            .map(|(line, answer)| (line.to_owned(), answer))
-            .collect();
+        let answers: BTreeMap<String, Answer> =
+            answers.into_iter().map(|(line, answer)| (line.to_owned(), answer)).collect();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&asked);
         let thread = std::thread::spawn(move || {
@@ -56,11 +54,7 @@ impl Agent {
                 }
             }
         });
-        Self {
-            directory,
-            asked,
-            thread: Some(thread),
-        }
+        Self { directory, asked, thread: Some(thread) }
     }
 
     /// Its socket.
@@ -106,11 +100,7 @@ fn serve(
     match answer {
         Some(Answer::Document(status, document)) => {
             let problem = status >= 400;
-            let media = if problem {
-                "application/problem+json"
-            } else {
-                "application/json"
-            };
+            let media = if problem { "application/problem+json" } else { "application/json" };
             respond(stream, status, media, &document.to_string());
         }
         Some(Answer::Text(status, text)) => respond(stream, status, "text/plain", text),
@@ -119,22 +109,14 @@ fn serve(
             let _ = reader.read_to_end(&mut Vec::new());
         }
         Some(Answer::HangUp) => {}
-        None => respond(
-            stream,
-            599,
-            "text/plain",
-            &format!("unexpected: {}", asked.line),
-        ),
+        None => respond(stream, 599, "text/plain", &format!("unexpected: {}", asked.line)),
     }
     true
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
     let mut line = String::new();
-    reader
-        .read_line(&mut line)
-        .ok()
-        .filter(|bytes| *bytes > 0)?;
+    reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
     let mut length = 0;
     loop {
         let mut header = String::new();
@@ -149,16 +131,8 @@ fn read_request(reader: &mut impl BufRead) -> Option<Asked> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    let body = if body.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_slice(&body).unwrap()
-    };
-    let line = line
-        .trim_end()
-        .strip_suffix(" HTTP/1.1")
-        .unwrap()
-        .to_owned();
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    let line = line.trim_end().strip_suffix(" HTTP/1.1").unwrap().to_owned();
     Some(Asked { line, body })
 }
 
@@ -168,7 +142,5 @@ fn respond(stream: &mut UnixStream, status: u16, media: &str, body: &str) {
         body.len()
     );
     // A client that has gone away is its own business.
-    let _ = stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(body.as_bytes()));
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
 }

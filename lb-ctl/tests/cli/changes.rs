@@ -45,10 +45,7 @@ fn a_weight_is_set_and_reset() {
 fn a_weight_out_of_range_is_refused_before_the_agent_is_asked() {
     let agent = Agent::start([]);
     let err = run(&agent.socket(), "backend weight web/web-1 1001").expect_error(2);
-    assert!(
-        err.contains("1001 is not a whole number in 0..=1000"),
-        "{err}"
-    );
+    assert!(err.contains("1001 is not a whole number in 0..=1000"), "{err}");
     assert_eq!(agent.lines(), Vec::<String>::new());
 }
 
@@ -61,14 +58,8 @@ fn drain_and_undrain_post_without_a_body() {
         ("POST /v1/backends/web/web-1/undrain", ok(active)),
     ]);
     let out = run(&agent.socket(), "backend drain web/web-1").expect_quiet(0);
-    assert!(
-        out.starts_with("backend/web/web-1 is draining: weight 0 (file: 100)"),
-        "{out}"
-    );
-    assert_eq!(
-        run(&agent.socket(), "backend undrain web/web-1 -q").expect_quiet(0),
-        ""
-    );
+    assert!(out.starts_with("backend/web/web-1 is draining: weight 0 (file: 100)"), "{out}");
+    assert_eq!(run(&agent.socket(), "backend undrain web/web-1 -q").expect_quiet(0), "");
     assert!(agent.asked().iter().all(|asked| asked.body.is_null()));
 }
 
@@ -107,14 +98,8 @@ fn apply_prints_the_plan_and_asks_for_exactly_that_generation() {
     let (agent, _directory, file) = with_plan(&[("add", "service web")]);
     let line = format!("config apply {}", file.display());
     let out = run(&agent.socket(), &line).expect_quiet(0);
-    assert!(
-        out.starts_with("ACTION   OBJECT        DETAIL\nadd      service web\n"),
-        "{out}"
-    );
-    assert!(
-        out.ends_with("\nApplied: generation 8 is running.\n"),
-        "{out}"
-    );
+    assert!(out.starts_with("ACTION   OBJECT        DETAIL\nadd      service web\n"), "{out}");
+    assert!(out.ends_with("\nApplied: generation 8 is running.\n"), "{out}");
     assert_eq!(agent.lines(), [DIFF, APPLY]);
     assert_eq!(agent.asked()[1].body["expect_generation"], json!(7));
     assert_eq!(agent.asked()[1].body["text"], json!("pools: []\n"));
@@ -149,23 +134,14 @@ fn a_stale_generation_is_a_conflict_whoever_notices_it() {
     let (agent, _directory, file) = with_plan(&[("add", "service web")]);
     let line = format!("config apply {} --expect-generation 6", file.display());
     let err = run(&agent.socket(), &line).expect_error(6);
-    assert!(
-        err.starts_with("error: the running configuration has generation 7, not 6\n"),
-        "{err}"
-    );
+    assert!(err.starts_with("error: the running configuration has generation 7, not 6\n"), "{err}");
     assert_eq!(agent.asked()[0].body["expect_generation"], json!(6));
     assert_eq!(agent.lines(), [DIFF]);
 
     let conflict = Answer::Document(409, problem("conflict", 409, "generation is 8, not 7"));
-    let agent = Agent::start([
-        (DIFF, ok(diff(&[("add", "pool b")], false))),
-        (APPLY, conflict),
-    ]);
+    let agent = Agent::start([(DIFF, ok(diff(&[("add", "pool b")], false))), (APPLY, conflict)]);
     let ran = run(&agent.socket(), &format!("config apply {}", file.display()));
-    assert_eq!(
-        (ran.code, ran.err.as_str()),
-        (6, "error: generation is 8, not 7\n")
-    );
+    assert_eq!((ran.code, ran.err.as_str()), (6, "error: generation is 8, not 7\n"));
 }
 
 /// Runs `config apply FILE` with a terminal on stdin and stderr, and types `answer`.
@@ -183,21 +159,12 @@ fn apply_on_a_terminal(socket: &Path, file: &Path, answer: &str) -> Ran {
     let mut terminal = File::from(pty.master);
     terminal.write_all(answer.as_bytes()).unwrap();
     let mut out = String::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_string(&mut out)
-        .unwrap();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     let mut seen = Vec::new();
     // A terminal whose other end is closed gives EIO once all has been read.
     let _ = terminal.read_to_end(&mut seen);
     let code = child.wait().unwrap().code().unwrap();
-    Ran {
-        code,
-        out,
-        err: String::from_utf8(seen).unwrap(),
-    }
+    Ran { code, out, err: String::from_utf8(seen).unwrap() }
 }
 
 #[test]

@@ -30,11 +30,7 @@ fn every_refusal_has_its_exit_code_in_text_and_json() {
         let agent = Agent::start([("GET /v1/status", answer)]);
         let err = run(&agent.socket(), "status").expect_error(code);
         assert_eq!(err, "error: it says no\n", "{kind}");
-        assert_eq!(
-            json_error(run(&agent.socket(), "status -o json"), code),
-            document,
-            "{kind}"
-        );
+        assert_eq!(json_error(run(&agent.socket(), "status -o json"), code), document, "{kind}");
     }
 }
 
@@ -70,10 +66,7 @@ fn an_absent_socket_is_told() {
     assert_eq!(err, expected);
     let document = json_error(run(nowhere(), "status -o json"), 3);
     assert_eq!(document["type"], json!("agent_unreachable"));
-    assert_eq!(
-        document["title"],
-        json!("cannot reach the agent at /nonexistent/agent.sock")
-    );
+    assert_eq!(document["title"], json!("cannot reach the agent at /nonexistent/agent.sock"));
 }
 
 #[test]
@@ -82,10 +75,7 @@ fn a_socket_nobody_listens_on_is_told() {
     let socket = directory.path().join("agent.sock");
     drop(UnixListener::bind(&socket).unwrap());
     let err = run(&socket, "status").expect_error(3);
-    assert!(
-        err.contains("  cause: nothing listens on the socket\n"),
-        "{err}"
-    );
+    assert!(err.contains("  cause: nothing listens on the socket\n"), "{err}");
 }
 
 #[test]
@@ -101,14 +91,7 @@ fn a_forbidden_socket_exits_7() {
     let binary = directory.path().join("lb-ctl");
     // Copied by another process: a file open for writing here would be inherited by whatever other
     // tests fork at this moment, and could not be run until that is gone (ETXTBSY).
-    assert!(
-        Command::new("cp")
-            .arg(BINARY)
-            .arg(&binary)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("cp").arg(BINARY).arg(&binary).status().unwrap().success());
     let unprivileged = |line: &str| -> Ran {
         let mut command = command(&binary, &socket, line);
         if nix::unistd::geteuid().is_root() {
@@ -117,18 +100,9 @@ fn a_forbidden_socket_exits_7() {
         command.output().unwrap().into()
     };
     let err = unprivileged("status").expect_error(7);
-    assert!(
-        err.starts_with("error: may not use the agent's socket "),
-        "{err}"
-    );
-    assert!(
-        err.contains("  cure: run as root or as a member of the socket's group\n"),
-        "{err}"
-    );
-    assert_eq!(
-        json_error(unprivileged("status -o json"), 7)["status"],
-        json!(403)
-    );
+    assert!(err.starts_with("error: may not use the agent's socket "), "{err}");
+    assert!(err.contains("  cure: run as root or as a member of the socket's group\n"), "{err}");
+    assert_eq!(json_error(unprivileged("status -o json"), 7)["status"], json!(403));
     let out = unprivileged("doctor").expect_quiet(7);
     assert!(out.contains("\nsocket   ok "), "{out}");
 }
@@ -140,15 +114,9 @@ fn silence_exits_8_and_warns_that_a_change_may_have_been_made() {
         ("POST /v1/backends/web/web-1/drain", Answer::Silence),
     ]);
     let err = run(&agent.socket(), "status --timeout 50ms").expect_error(8);
-    assert!(
-        err.starts_with("error: no answer from the agent within 50ms\n"),
-        "{err}"
-    );
+    assert!(err.starts_with("error: no answer from the agent within 50ms\n"), "{err}");
     let err = run(&agent.socket(), "backend drain web/web-1 --timeout 50ms").expect_error(8);
-    assert!(
-        err.contains("the change may or may not have been made"),
-        "{err}"
-    );
+    assert!(err.contains("the change may or may not have been made"), "{err}");
     let document = json_error(run(&agent.socket(), "status --timeout 50ms -o json"), 8);
     assert_eq!(document["type"], json!("timed_out"));
 }
@@ -157,10 +125,7 @@ fn silence_exits_8_and_warns_that_a_change_may_have_been_made() {
 fn a_connection_closed_without_an_answer_exits_3() {
     let agent = Agent::start([("GET /v1/status", Answer::HangUp)]);
     let err = run(&agent.socket(), "status").expect_error(3);
-    assert!(
-        err.starts_with("error: the agent closed the connection"),
-        "{err}"
-    );
+    assert!(err.starts_with("error: the agent closed the connection"), "{err}");
 }
 
 #[test]
@@ -171,41 +136,26 @@ fn answers_that_are_no_documents_exit_1() {
         document
     };
     let rows = [
-        (
-            Answer::Text(404, "not here"),
-            "error: unexpected answer to GET /v1/status: 404",
-        ),
-        (
-            Answer::Text(200, "hello"),
-            "error: cannot read the answer to /v1/status\n  cause: ",
-        ),
+        (Answer::Text(404, "not here"), "error: unexpected answer to GET /v1/status: 404"),
+        (Answer::Text(200, "hello"), "error: cannot read the answer to /v1/status\n  cause: "),
         (
             Answer::Document(200, item("Status", &json!({"node": "edge-1"}))),
             "error: cannot read the answer to /v1/status\n  cause: missing field",
         ),
-        (
-            Answer::Document(200, other_api),
-            "error: the agent speaks lb/v9, this lb-ctl lb/v1\n",
-        ),
+        (Answer::Document(200, other_api), "error: the agent speaks lb/v9, this lb-ctl lb/v1\n"),
     ];
     for (answer, expected) in rows {
         let agent = Agent::start([("GET /v1/status", answer)]);
         let err = run(&agent.socket(), "status").expect_error(1);
         assert!(err.starts_with(expected), "{err}");
-        assert!(
-            err.contains("  cure: use the lb-ctl that came with the agent"),
-            "{err}"
-        );
+        assert!(err.contains("  cure: use the lb-ctl that came with the agent"), "{err}");
     }
 }
 
 #[test]
 fn usage_errors_are_problems_with_json() {
     let document = json_error(run(nowhere(), "backend drain web-1 -o json"), 2);
-    assert_eq!(
-        (&document["type"], &document["status"]),
-        (&json!("invalid_request"), &json!(400))
-    );
+    assert_eq!((&document["type"], &document["status"]), (&json!("invalid_request"), &json!(400)));
     let title = document["title"].as_str().unwrap();
     assert!(title.ends_with("a backend is named POOL/NAME, as in `lb-ctl backend list -o name`"));
     run(nowhere(), "backend drain web-1").expect_error(2);
@@ -215,8 +165,5 @@ fn usage_errors_are_problems_with_json() {
 #[test]
 fn an_unreadable_file_is_named() {
     let err = run(nowhere(), "config apply /nonexistent/edge.yaml").expect_error(1);
-    assert!(
-        err.starts_with("error: cannot read /nonexistent/edge.yaml\n  cause: "),
-        "{err}"
-    );
+    assert!(err.starts_with("error: cannot read /nonexistent/edge.yaml\n  cause: "), "{err}");
 }

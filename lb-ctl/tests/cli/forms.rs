@@ -36,9 +36,7 @@ fn json_keeps_the_order_of_fields() {
 
 #[test]
 fn documents_too_large_for_one_read_arrive_whole() {
-    let many: Vec<Value> = (0..5000)
-        .map(|n| backend(&format!("web-{n}"), "active", 100))
-        .collect();
+    let many: Vec<Value> = (0..5000).map(|n| backend(&format!("web-{n}"), "active", 100)).collect();
     let answer = Answer::Document(200, list("BackendList", &many));
     let agent = Agent::start([("GET /v1/backends", answer)]);
     let names = run(&agent.socket(), "backend list -o name").expect_quiet(0);
@@ -58,11 +56,7 @@ fn verbose_tells_each_exchange_on_stderr() {
     let (agent, _document) = agent();
     let ran = run(&agent.socket(), "-v backend list -o name");
     assert_eq!(ran.out, "backend/web/web-1\n");
-    assert!(
-        ran.err.starts_with("GET /v1/backends: 200 OK, "),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.starts_with("GET /v1/backends: 200 OK, "), "{}", ran.err);
 }
 
 #[test]
@@ -80,9 +74,7 @@ fn on_a_terminal(socket: &Path, line: &str, variable: Option<(&str, &str)>) -> S
     use std::io::Read as _;
     let pty = nix::pty::openpty(None, None).unwrap();
     let mut command = command(Path::new(BINARY), socket, line);
-    command
-        .envs(variable)
-        .stdout(std::fs::File::from(pty.slave));
+    command.envs(variable).stdout(std::fs::File::from(pty.slave));
     let mut child = command.spawn().unwrap();
     drop(command);
     let mut seen = Vec::new();
@@ -104,17 +96,11 @@ fn a_terminal_is_coloured_unless_no_color_is_set() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
-    let many: Vec<Value> = (0..5000)
-        .map(|n| backend(&format!("b{n}"), "active", 100))
-        .collect();
+    let many: Vec<Value> = (0..5000).map(|n| backend(&format!("b{n}"), "active", 100)).collect();
     let answer = Answer::Document(200, list("BackendList", &many));
     let agent = Agent::start([("GET /v1/backends", answer)]);
     let mut command = command(Path::new(BINARY), &agent.socket(), "backend list");
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));

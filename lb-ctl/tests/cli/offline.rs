@@ -19,10 +19,7 @@ services:
 #[test]
 fn a_valid_file_is_counted() {
     let ran = run_with_stdin(nowhere(), "config validate -", VALID);
-    assert_eq!(
-        ran.expect_quiet(0),
-        "<stdin> is valid: 1 service, 1 pool, 2 backends\n"
-    );
+    assert_eq!(ran.expect_quiet(0), "<stdin> is valid: 1 service, 1 pool, 2 backends\n");
     let ran = run_with_stdin(nowhere(), "config validate - -o json", VALID);
     let document: Value = serde_json::from_str(&ran.expect_quiet(0)).unwrap();
     let expected = json!({
@@ -30,10 +27,7 @@ fn a_valid_file_is_counted() {
         "item": {"file": "<stdin>", "valid": true, "services": 1, "pools": 1, "backends": 2}
     });
     assert_eq!(document, expected);
-    assert_eq!(
-        run_with_stdin(nowhere(), "config validate - -q", VALID).expect_quiet(0),
-        ""
-    );
+    assert_eq!(run_with_stdin(nowhere(), "config validate - -q", VALID).expect_quiet(0), "");
 }
 
 #[test]
@@ -44,19 +38,13 @@ fn an_invalid_file_exits_5_with_line_and_column() {
     std::fs::write(&file, text).unwrap();
     let shown = file.display();
     let err = run(nowhere(), &format!("config validate {shown}")).expect_error(5);
-    assert!(
-        err.starts_with(&format!("error: {shown} is not valid\n  {shown}:8:")),
-        "{err}"
-    );
+    assert!(err.starts_with(&format!("error: {shown} is not valid\n  {shown}:8:")), "{err}");
     assert!(err.contains("pools[0].backends[1].weight: "), "{err}");
 
     let err = run(nowhere(), &format!("config validate {shown} -o json")).expect_error(5);
     let document: Value = serde_json::from_str(&err).unwrap();
     assert_eq!(document["type"], json!("invalid_config"));
-    assert_eq!(
-        document["errors"][0]["path"],
-        json!("pools[0].backends[1].weight")
-    );
+    assert_eq!(document["errors"][0]["path"], json!("pools[0].backends[1].weight"));
     assert_eq!(document["errors"][0]["line"], json!(8));
 }
 
@@ -64,10 +52,7 @@ fn an_invalid_file_exits_5_with_line_and_column() {
 fn version_without_an_agent_still_tells_its_own() {
     let ran = run(nowhere(), "version -o json");
     assert_eq!(ran.code, 0);
-    assert_eq!(
-        ran.err,
-        "note: cannot reach the agent at /nonexistent/agent.sock\n"
-    );
+    assert_eq!(ran.err, "note: cannot reach the agent at /nonexistent/agent.sock\n");
     let document: Value = serde_json::from_str(&ran.out).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     let item = json!({"client_version": version, "agent_version": null, "layout_version": null});
@@ -77,14 +62,8 @@ fn version_without_an_agent_still_tells_its_own() {
 #[test]
 fn doctor_without_an_agent_explains_and_exits_3() {
     let out = run(nowhere(), "doctor").expect_quiet(3);
-    assert!(
-        out.contains("\nagent    error      cannot reach the agent"),
-        "{out}"
-    );
-    assert!(
-        out.contains("\n  agent: start lb-agent, or name its socket with -s"),
-        "{out}"
-    );
+    assert!(out.contains("\nagent    error      cannot reach the agent"), "{out}");
+    assert!(out.contains("\n  agent: start lb-agent, or name its socket with -s"), "{out}");
     let out = run(nowhere(), "doctor -o json").expect_quiet(3);
     let document: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(document["kind"], json!("FindingList"));
@@ -94,16 +73,10 @@ fn doctor_without_an_agent_explains_and_exits_3() {
 #[test]
 fn completion_and_help_go_to_stdout() {
     let script = run(nowhere(), "completion bash").expect_quiet(0);
-    assert!(
-        script.contains("complete -F "),
-        "a completion function is registered"
-    );
+    assert!(script.contains("complete -F "), "a completion function is registered");
     assert!(script.contains("undrain"), "and knows the commands");
     let help = run(nowhere(), "--help").expect_quiet(0);
-    assert!(
-        help.contains("\n  10  `config diff` found differences\n"),
-        "{help}"
-    );
+    assert!(help.contains("\n  10  `config diff` found differences\n"), "{help}");
     let version = format!("lb-ctl {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(nowhere(), "--version").expect_quiet(0), version);
 }

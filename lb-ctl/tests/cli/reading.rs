@@ -14,10 +14,7 @@ fn status_prints_the_node_and_where_packets_end() {
     let agent = Agent::start([("GET /v1/status", ok(status()))]);
     let out = run(&agent.socket(), "status").expect_quiet(0);
     assert!(out.starts_with("Node:            edge-1\n"), "{out}");
-    assert!(
-        out.contains("\nforwarded   tx        3         192B\n"),
-        "{out}"
-    );
+    assert!(out.contains("\nforwarded   tx        3         192B\n"), "{out}");
 }
 
 #[test]
@@ -34,10 +31,7 @@ fn version_notes_an_agent_of_another_version() {
     document["item"]["agent_version"] = json!("9.9.9");
     let agent = Agent::start([("GET /v1/status", ok(document))]);
     let ran = run(&agent.socket(), "version");
-    assert_eq!(
-        ran.err,
-        "note: lb-ctl and the agent are of different versions\n"
-    );
+    assert_eq!(ran.err, "note: lb-ctl and the agent are of different versions\n");
     assert!(ran.out.contains("9.9.9"), "{}", ran.out);
     run(&agent.socket(), "version -q").expect_quiet(0);
 }
@@ -51,31 +45,19 @@ fn services_are_listed_and_shown() {
     let out = run(&agent.socket(), "service list").expect_quiet(0);
     assert!(out.contains("\nweb    203.0.113.10   tcp"), "{out}");
     let out = run(&agent.socket(), "service show web").expect_quiet(0);
-    assert!(
-        out.contains("Backends:    2 of 2 take new flows\n"),
-        "{out}"
-    );
+    assert!(out.contains("Backends:    2 of 2 take new flows\n"), "{out}");
 }
 
 #[test]
 fn backends_are_listed_of_one_pool_or_all_and_shown() {
     let web_1 = backend("web-1", "active", 100);
     let agent = Agent::start([
-        (
-            "GET /v1/backends",
-            ok(list("BackendList", &[web_1.clone(), web_1.clone()])),
-        ),
-        (
-            "GET /v1/backends?pool=web",
-            ok(list("BackendList", std::slice::from_ref(&web_1))),
-        ),
+        ("GET /v1/backends", ok(list("BackendList", &[web_1.clone(), web_1.clone()]))),
+        ("GET /v1/backends?pool=web", ok(list("BackendList", std::slice::from_ref(&web_1)))),
         ("GET /v1/backends/web/web-1", ok(item("Backend", &web_1))),
     ]);
     let names = |line| run(&agent.socket(), line).expect_quiet(0);
-    assert_eq!(
-        names("backend list -o name"),
-        "backend/web/web-1\nbackend/web/web-1\n"
-    );
+    assert_eq!(names("backend list -o name"), "backend/web/web-1\nbackend/web/web-1\n");
     assert_eq!(names("backend list web -o name"), "backend/web/web-1\n");
     let out = run(&agent.socket(), "backend show web/web-1").expect_quiet(0);
     assert!(out.starts_with("Backend:     web/web-1\n"), "{out}");
@@ -85,24 +67,15 @@ fn backends_are_listed_of_one_pool_or_all_and_shown() {
 fn an_empty_list_is_noted_on_stderr_only() {
     let agent = Agent::start([("GET /v1/services", ok(list("ServiceList", &[])))]);
     let ran = run(&agent.socket(), "service list");
-    assert_eq!(
-        (ran.code, ran.out.as_str(), ran.err.as_str()),
-        (0, "", "No services.\n")
-    );
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", "No services.\n"));
     assert_eq!(run(&agent.socket(), "service list -q").expect_quiet(0), "");
-    assert_eq!(
-        run(&agent.socket(), "service list -o name").expect_quiet(0),
-        ""
-    );
+    assert_eq!(run(&agent.socket(), "service list -o name").expect_quiet(0), "");
 }
 
 #[test]
 fn config_show_prints_a_file_to_apply() {
     let text = "pools: []\nservices: []\n";
-    let document = item(
-        "Config",
-        &json!({"file": "/etc/lb/edge.yaml", "text": text}),
-    );
+    let document = item("Config", &json!({"file": "/etc/lb/edge.yaml", "text": text}));
     let agent = Agent::start([("GET /v1/config", ok(document))]);
     assert_eq!(run(&agent.socket(), "config show").expect_quiet(0), text);
 }

@@ -24,24 +24,14 @@ impl Ran {
     /// Fails the test unless the run ended so, with nothing on stderr.
     #[track_caller]
     pub(crate) fn expect_quiet(self, code: i32) -> String {
-        assert_eq!(
-            (self.code, self.err.as_str()),
-            (code, ""),
-            "stdout: {}",
-            self.out
-        );
+        assert_eq!((self.code, self.err.as_str()), (code, ""), "stdout: {}", self.out);
         self.out
     }
 
     /// Fails the test unless the run ended so, with nothing on stdout.
     #[track_caller]
     pub(crate) fn expect_error(self, code: i32) -> String {
-        assert_eq!(
-            (self.code, self.out.as_str()),
-            (code, ""),
-            "stderr: {}",
-            self.err
-        );
+        assert_eq!((self.code, self.out.as_str()), (code, ""), "stderr: {}", self.err);
         self.err
     }
 }
@@ -59,36 +49,22 @@ impl From<Output> for Ran {
 /// The binary with an environment that nothing outside the test shapes.
 pub(crate) fn command(binary: &Path, socket: &Path, line: &str) -> Command {
     let mut command = Command::new(binary);
-    command
-        .env_clear()
-        .env("LB_CTL_SOCKET", socket)
-        .args(line.split_whitespace());
+    command.env_clear().env("LB_CTL_SOCKET", socket).args(line.split_whitespace());
     command.stdin(Stdio::null());
     command
 }
 
 /// Runs a command line against the agent on `socket`.
 pub(crate) fn run(socket: &Path, line: &str) -> Ran {
-    command(Path::new(BINARY), socket, line)
-        .output()
-        .unwrap()
-        .into()
+    command(Path::new(BINARY), socket, line).output().unwrap().into()
 }
 
 /// As [`run`], with something on stdin.
 pub(crate) fn run_with_stdin(socket: &Path, line: &str, stdin: &str) -> Ran {
     let mut command = command(Path::new(BINARY), socket, line);
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(stdin.as_bytes())
-        .unwrap();
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
     child.wait_with_output().unwrap().into()
 }
 
@@ -157,8 +133,5 @@ pub(crate) fn diff(changes: &[(&str, &str)], applied: bool) -> Value {
         .iter()
         .map(|(kind, object)| json!({"kind": kind, "object": object, "detail": ""}))
         .collect();
-    item(
-        "ConfigDiff",
-        &json!({"changes": changes, "applied": applied}),
-    )
+    item("ConfigDiff", &json!({"changes": changes, "applied": applied}))
 }

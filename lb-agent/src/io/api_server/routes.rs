@@ -52,11 +52,19 @@ pub(super) fn router(calls: mpsc::Sender<Call>) -> Router {
         .route("/v1/doctor", get(doctor))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .fallback(|| async {
-            ProblemResponse::new("not_found", StatusCode::NOT_FOUND, "no such path; see /openapi.json")
+            ProblemResponse::new(
+                "not_found",
+                StatusCode::NOT_FOUND,
+                "no such path; see /openapi.json",
+            )
         })
         .method_not_allowed_fallback(|| async {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            ProblemResponse::new("invalid_request", status, "no such method here; see /openapi.json")
+            ProblemResponse::new(
+                "invalid_request",
+                status,
+                "no such method here; see /openapi.json",
+            )
         })
         .with_state(calls)
 }
@@ -101,10 +109,7 @@ async fn service(calls: Calls, Path(name): Path<String>) -> Response {
 
 #[utoipa::path(get, path = "/v1/backends", params(("pool" = Option<String>, Query)),
     responses((status = 200, body = List<Backend>), (status = 404, body = Problem)))]
-async fn backends(
-    calls: Calls,
-    query: Result<Query<DetailQuery>, QueryRejection>,
-) -> Response {
+async fn backends(calls: Calls, query: Result<Query<DetailQuery>, QueryRejection>) -> Response {
     match query {
         Ok(Query(query)) => ask(calls, Request::Backends { pool: query.pool }).await,
         Err(rejection) => invalid(rejection.body_text()),

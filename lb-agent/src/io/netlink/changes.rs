@@ -73,11 +73,7 @@ impl Changes {
 
     /// Reports what arrives on `changed`.
     pub(super) fn of(changed: mpsc::Receiver<()>) -> Self {
-        Self {
-            changed,
-            due: None,
-            reported: None,
-        }
+        Self { changed, due: None, reported: None }
     }
 
     /// Waits until something changed since the last call; `None` if the socket broke.
@@ -90,9 +86,7 @@ impl Changes {
             self.changed.recv().await?;
             let collected = Instant::now() + BURST;
             let spaced = self.reported.map(|reported| reported + REPORT_SPACING);
-            *self
-                .due
-                .insert(spaced.map_or(collected, |spaced| spaced.max(collected)))
+            *self.due.insert(spaced.map_or(collected, |spaced| spaced.max(collected)))
         };
         sleep_until(due).await;
         // What arrived in the meantime is part of this report: the loop reads the tables after it.

@@ -60,10 +60,7 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         name: name?,
         mac,
         mtu_bytes: mtu_bytes?,
-        up: message
-            .header
-            .flags
-            .contains(LinkFlags::Up | LinkFlags::LowerUp),
+        up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
     })
 }
 
@@ -121,20 +118,14 @@ pub(super) fn route(destination: IpAddr, message: &RouteMessage) -> Result<Route
             | RouteAttribute::Via(RouteVia::Inet6(address)) => gateway = IpAddr::V6(*address),
             RouteAttribute::Metrics(metrics) => mtu_bytes = metrics.iter().find_map(mtu),
             RouteAttribute::Encap(_) | RouteAttribute::EncapType(_) => {
-                return Err(format!(
-                    "the route to {destination} wants the kernel to encapsulate"
-                ));
+                return Err(format!("the route to {destination} wants the kernel to encapsulate"));
             }
             _ => {}
         }
     }
     let link_index =
         link_index.ok_or_else(|| format!("the route to {destination} names no interface"))?;
-    Ok(Route {
-        gateway,
-        link_index,
-        mtu_bytes,
-    })
+    Ok(Route { gateway, link_index, mtu_bytes })
 }
 
 /// Zero means that the route sets none.
@@ -157,9 +148,7 @@ fn problem_of_kind(destination: IpAddr, kind: RouteType) -> Option<String> {
         RouteType::BlackHole => Some(format!("the route to {destination} is a blackhole")),
         RouteType::Unreachable => Some(format!("the route to {destination} says unreachable")),
         RouteType::Prohibit => Some(format!("the route to {destination} says prohibited")),
-        other => Some(format!(
-            "the route to {destination} is of a kind not supported: {other:?}"
-        )),
+        other => Some(format!("the route to {destination} is of a kind not supported: {other:?}")),
     }
 }
 
@@ -185,31 +174,17 @@ pub(super) fn no_route_to(destination: IpAddr) -> String {
 
 /// Joins a route with the tables of links and neighbours.
 pub(super) fn way(route: Route, links: &BTreeMap<u32, Link>, neighbours: &Neighbours) -> Way {
-    let Route {
-        gateway,
-        link_index,
-        mtu_bytes,
-    } = route;
-    let unknown = |link, problem| Way::Unknown {
-        gateway: Some(gateway),
-        link,
-        problem,
-    };
+    let Route { gateway, link_index, mtu_bytes } = route;
+    let unknown = |link, problem| Way::Unknown { gateway: Some(gateway), link, problem };
     let Some(link) = links.get(&link_index).cloned() else {
-        return unknown(
-            None,
-            format!("the interface {link_index} towards {gateway} is gone"),
-        );
+        return unknown(None, format!("the interface {link_index} towards {gateway} is gone"));
     };
     if !link.up {
         let problem = format!("{} is down, which leads to {gateway}", link.name);
         return unknown(Some(link), problem);
     }
     if link.mac == NO_MAC {
-        let problem = format!(
-            "{} is no Ethernet interface, but leads to {gateway}",
-            link.name
-        );
+        let problem = format!("{} is no Ethernet interface, but leads to {gateway}", link.name);
         return unknown(Some(link), problem);
     }
     let Some(mac) = neighbours.get(&(link_index, gateway)).copied().flatten() else {
@@ -223,10 +198,5 @@ pub(super) fn way(route: Route, links: &BTreeMap<u32, Link>, neighbours: &Neighb
         return unknown(Some(link), problem);
     };
     let mtu_bytes = mtu_bytes.map_or(link.mtu_bytes, |bytes| bytes.min(link.mtu_bytes));
-    Way::Known {
-        gateway,
-        link,
-        mac,
-        mtu_bytes,
-    }
+    Way::Known { gateway, link, mac, mtu_bytes }
 }

@@ -39,13 +39,7 @@ fn link_message(flags: LinkFlags) -> LinkMessage {
 }
 
 fn eth0(up: bool) -> Link {
-    Link {
-        index: 3,
-        name: "eth0".to_owned(),
-        mac: MAC,
-        mtu_bytes: 1600,
-        up,
-    }
+    Link { index: 3, name: "eth0".to_owned(), mac: MAC, mtu_bytes: 1600, up }
 }
 
 fn neighbour_message(state: NeighbourState, mac: Option<[u8; 6]>) -> NeighbourMessage {
@@ -53,9 +47,7 @@ fn neighbour_message(state: NeighbourState, mac: Option<[u8; 6]>) -> NeighbourMe
     message.header.ifindex = 3;
     message.header.state = state;
     message.attributes = vec![NeighbourAttribute::Destination(address("10.2.0.1").into())];
-    message
-        .attributes
-        .extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.to_vec())));
+    message.attributes.extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.to_vec())));
     message
 }
 
@@ -67,10 +59,7 @@ fn route_message(kind: RouteType, attributes: &[RouteAttribute]) -> RouteMessage
 }
 
 fn unicast(attributes: &[RouteAttribute]) -> Result<Route, String> {
-    parse::route(
-        address("10.3.0.2"),
-        &route_message(RouteType::Unicast, attributes),
-    )
+    parse::route(address("10.3.0.2"), &route_message(RouteType::Unicast, attributes))
 }
 
 fn problem(way: &Way) -> &str {
@@ -85,10 +74,7 @@ fn a_link_is_up_only_with_a_carrier() {
     let both = LinkFlags::Up | LinkFlags::LowerUp;
     assert_eq!(parse::link(&link_message(both)), Some(eth0(true)));
     assert_eq!(parse::link(&link_message(LinkFlags::Up)), Some(eth0(false)));
-    assert_eq!(
-        parse::link(&link_message(LinkFlags::LowerUp)),
-        Some(eth0(false))
-    );
+    assert_eq!(parse::link(&link_message(LinkFlags::LowerUp)), Some(eth0(false)));
 }
 
 #[test]
@@ -129,20 +115,14 @@ fn only_states_with_a_valid_mac_are_usable() {
 fn a_usable_state_without_a_six_byte_mac_is_not_usable() {
     let mut message = neighbour_message(NeighbourState::Noarp, None);
     assert_eq!(parse::neighbour(&message).unwrap().1, None);
-    message
-        .attributes
-        .push(NeighbourAttribute::LinkLayerAddress(vec![1, 2, 3, 4]));
+    message.attributes.push(NeighbourAttribute::LinkLayerAddress(vec![1, 2, 3, 4]));
     assert_eq!(parse::neighbour(&message).unwrap().1, None);
 }
 
 #[test]
 fn a_route_without_gateway_leads_to_the_destination_itself() {
     let gateway = address("10.3.0.2");
-    let expected = Route {
-        gateway,
-        link_index: 3,
-        mtu_bytes: None,
-    };
+    let expected = Route { gateway, link_index: 3, mtu_bytes: None };
     assert_eq!(unicast(&[RouteAttribute::Oif(3)]), Ok(expected));
 }
 
@@ -152,21 +132,11 @@ fn a_route_leads_to_its_gateway_of_either_family() {
     let (v4, v6) = (address("10.2.0.1"), "fe80::1".parse().unwrap());
     for (attribute, gateway) in [
         (RouteAttribute::Gateway(RouteAddress::from(v4)), v4),
-        (
-            RouteAttribute::Gateway(RouteAddress::from(link_local)),
-            link_local,
-        ),
+        (RouteAttribute::Gateway(RouteAddress::from(link_local)), link_local),
         (RouteAttribute::Via(RouteVia::Inet6(v6)), link_local),
     ] {
         let route = unicast(&[attribute, RouteAttribute::Oif(3)]).unwrap();
-        assert_eq!(
-            route,
-            Route {
-                gateway,
-                link_index: 3,
-                mtu_bytes: None
-            }
-        );
+        assert_eq!(route, Route { gateway, link_index: 3, mtu_bytes: None });
     }
 }
 
@@ -187,30 +157,15 @@ fn routes_that_lead_to_no_other_machine_say_why() {
         (RouteType::Broadcast, "10.3.0.2 is a broadcast address"),
         (RouteType::Multicast, "10.3.0.2 is a multicast address"),
         (RouteType::BlackHole, "the route to 10.3.0.2 is a blackhole"),
-        (
-            RouteType::Unreachable,
-            "the route to 10.3.0.2 says unreachable",
-        ),
+        (RouteType::Unreachable, "the route to 10.3.0.2 says unreachable"),
         (RouteType::Prohibit, "the route to 10.3.0.2 says prohibited"),
-        (
-            RouteType::Nat,
-            "the route to 10.3.0.2 is of a kind not supported: Nat",
-        ),
+        (RouteType::Nat, "the route to 10.3.0.2 is of a kind not supported: Nat"),
     ] {
         let message = route_message(kind, &[RouteAttribute::Oif(3)]);
-        assert_eq!(
-            parse::route(address("10.3.0.2"), &message),
-            Err(expected.to_owned())
-        );
+        assert_eq!(parse::route(address("10.3.0.2"), &message), Err(expected.to_owned()));
     }
-    assert_eq!(
-        unicast(&[]),
-        Err("the route to 10.3.0.2 names no interface".to_owned())
-    );
-    let tunnel = [
-        RouteAttribute::Oif(3),
-        RouteAttribute::EncapType(RouteLwEnCapType::Mpls),
-    ];
+    assert_eq!(unicast(&[]), Err("the route to 10.3.0.2 names no interface".to_owned()));
+    let tunnel = [RouteAttribute::Oif(3), RouteAttribute::EncapType(RouteLwEnCapType::Mpls)];
     let expected = "the route to 10.3.0.2 wants the kernel to encapsulate";
     assert_eq!(unicast(&tunnel), Err(expected.to_owned()));
 }
@@ -219,29 +174,16 @@ fn routes_that_lead_to_no_other_machine_say_why() {
 fn a_refused_look_up_is_a_sentence_and_any_other_error_stays_one() {
     let said = |errno| parse::refusal(address("10.3.0.2"), errno);
     assert_eq!(said(Errno::ENETUNREACH).unwrap(), "no route to 10.3.0.2");
-    assert_eq!(
-        said(Errno::EHOSTUNREACH).unwrap(),
-        "the route to 10.3.0.2 says unreachable"
-    );
-    assert_eq!(
-        said(Errno::EACCES).unwrap(),
-        "the route to 10.3.0.2 says prohibited"
-    );
-    assert_eq!(
-        said(Errno::EINVAL).unwrap(),
-        "the route to 10.3.0.2 is a blackhole"
-    );
+    assert_eq!(said(Errno::EHOSTUNREACH).unwrap(), "the route to 10.3.0.2 says unreachable");
+    assert_eq!(said(Errno::EACCES).unwrap(), "the route to 10.3.0.2 says prohibited");
+    assert_eq!(said(Errno::EINVAL).unwrap(), "the route to 10.3.0.2 is a blackhole");
     assert_eq!(said(Errno::EPERM), None);
 }
 
 #[test]
 fn a_way_is_known_by_link_and_neighbour_together() {
     let gateway = address("10.2.0.1");
-    let route = Route {
-        gateway,
-        link_index: 3,
-        mtu_bytes: Some(1400),
-    };
+    let route = Route { gateway, link_index: 3, mtu_bytes: Some(1400) };
     let links = BTreeMap::from([(3, eth0(true))]);
     // The same address on another interface must not answer for this one.
     let elsewhere = Neighbours::from([((4, gateway), Some(MAC))]);
@@ -250,17 +192,9 @@ fn a_way_is_known_by_link_and_neighbour_together() {
     assert_eq!(way.missing_neighbour(), Some((3, gateway)));
 
     let here = Neighbours::from([((3, gateway), Some(MAC))]);
-    let known = |mtu_bytes| Way::Known {
-        gateway,
-        link: eth0(true),
-        mac: MAC,
-        mtu_bytes,
-    };
+    let known = |mtu_bytes| Way::Known { gateway, link: eth0(true), mac: MAC, mtu_bytes };
     assert_eq!(parse::way(route, &links, &here), known(1400));
-    let wide = Route {
-        mtu_bytes: Some(9000),
-        ..route
-    };
+    let wide = Route { mtu_bytes: Some(9000), ..route };
     assert_eq!(parse::way(wide, &links, &here), known(1600));
     assert_eq!(known(1600).missing_neighbour(), None);
 }
@@ -268,31 +202,14 @@ fn a_way_is_known_by_link_and_neighbour_together() {
 #[test]
 fn a_link_that_cannot_send_is_not_asked_for_neighbours() {
     let gateway = address("fe80::1");
-    let route = Route {
-        gateway,
-        link_index: 3,
-        mtu_bytes: None,
-    };
-    let tunnel = Link {
-        mac: NO_MAC,
-        ..eth0(true)
-    };
+    let route = Route { gateway, link_index: 3, mtu_bytes: None };
+    let tunnel = Link { mac: NO_MAC, ..eth0(true) };
     for (links, expected) in [
         (BTreeMap::new(), "the interface 3 towards fe80::1 is gone"),
-        (
-            BTreeMap::from([(3, eth0(false))]),
-            "eth0 is down, which leads to fe80::1",
-        ),
-        (
-            BTreeMap::from([(3, tunnel)]),
-            "eth0 is no Ethernet interface, but leads to fe80::1",
-        ),
+        (BTreeMap::from([(3, eth0(false))]), "eth0 is down, which leads to fe80::1"),
+        (BTreeMap::from([(3, tunnel)]), "eth0 is no Ethernet interface, but leads to fe80::1"),
     ] {
-        let way = parse::way(
-            route,
-            &links,
-            &Neighbours::from([((3, gateway), Some(MAC))]),
-        );
+        let way = parse::way(route, &links, &Neighbours::from([((3, gateway), Some(MAC))]));
         assert_eq!(problem(&way), expected);
         assert_eq!(way.missing_neighbour(), None);
     }
@@ -301,25 +218,14 @@ fn a_link_that_cannot_send_is_not_asked_for_neighbours() {
 #[test]
 fn a_refused_question_is_told_only_in_the_ways_that_wait_for_it() {
     let waits = |gateway| {
-        let route = Route {
-            gateway,
-            link_index: 3,
-            mtu_bytes: None,
-        };
-        parse::way(
-            route,
-            &BTreeMap::from([(3, eth0(true))]),
-            &Neighbours::new(),
-        )
+        let route = Route { gateway, link_index: 3, mtu_bytes: None };
+        parse::way(route, &BTreeMap::from([(3, eth0(true))]), &Neighbours::new())
     };
     let mut ways = [waits(address("10.2.0.1")), waits(address("10.2.0.9"))];
     let mut refusal = ErrorMessage::default();
     refusal.code = NonZeroI32::new(-(Errno::ENOBUFS as i32));
     let source = rtnetlink::Error::NetlinkError(refusal);
-    let error = NetlinkError::Request {
-        operation: "test".to_owned(),
-        source,
-    };
+    let error = NetlinkError::Request { operation: "test".to_owned(), source };
     note_refusal(&mut ways, (3, address("10.2.0.1")), &error);
     assert_eq!(
         problem(&ways[0]),

@@ -18,10 +18,7 @@ fn diff(kinds: &[(ChangeKind, &str, &str)]) -> Item<ConfigDiff> {
         object: (*object).to_owned(),
         detail: (*detail).to_owned(),
     };
-    item(ConfigDiff {
-        changes: kinds.iter().map(change).collect(),
-        applied: false,
-    })
+    item(ConfigDiff { changes: kinds.iter().map(change).collect(), applied: false })
 }
 
 #[test]
@@ -40,10 +37,7 @@ remove   service old
 Plan against generation 7: 1 to add, 1 to modify, 1 to remove.
 ";
     assert_eq!(diff.text(false, Palette::PLAIN), expected);
-    assert_eq!(
-        diff.names(),
-        ["backend/web/web-3", "backend/web/web-1", "service/old"]
-    );
+    assert_eq!(diff.names(), ["backend/web/web-3", "backend/web/web-1", "service/old"]);
 }
 
 #[test]
@@ -54,22 +48,14 @@ fn an_empty_diff_says_so() {
 
 #[test]
 fn the_running_configuration_is_its_text_alone() {
-    let config = item(ConfigText {
-        file: "a.yaml".to_owned(),
-        text: "pools: []\n".to_owned(),
-    });
+    let config = item(ConfigText { file: "a.yaml".to_owned(), text: "pools: []\n".to_owned() });
     assert_eq!(config.text(false, Palette::PLAIN), "pools: []\n");
-    assert_eq!(
-        config.text(true, Palette::PLAIN),
-        "# a.yaml, generation 7\npools: []\n"
-    );
+    assert_eq!(config.text(true, Palette::PLAIN), "# a.yaml, generation 7\npools: []\n");
 }
 
 fn trace() -> Trace {
-    let step = |step: &str, detail: &str| TraceStep {
-        step: step.to_owned(),
-        detail: detail.to_owned(),
-    };
+    let step =
+        |step: &str, detail: &str| TraceStep { step: step.to_owned(), detail: detail.to_owned() };
     Trace {
         verdict: "tx".to_owned(),
         reason: "forwarded".to_owned(),
@@ -143,10 +129,7 @@ What to do:
 1 error, 1 warning.
 ";
     assert_eq!(findings.text(false, Palette::PLAIN), expected);
-    assert_eq!(
-        findings.names(),
-        ["finding/kernel", "finding/mtu", "finding/pins"]
-    );
+    assert_eq!(findings.names(), ["finding/kernel", "finding/mtu", "finding/pins"]);
 }
 
 #[test]
@@ -163,20 +146,10 @@ fn versions_and_checked_files_are_told() {
     let text = "lb-ctl:   0.1.0, API lb/v1\nagent:    0.2.0, map layout 3\n";
     assert_eq!(known.text(false, Palette::PLAIN), text);
     assert_eq!(known.names(), ["lb-ctl/0.1.0", "lb-agent/0.2.0"]);
-    assert!(
-        versions(None)
-            .text(false, Palette::PLAIN)
-            .ends_with("agent:    does not answer\n")
-    );
+    assert!(versions(None).text(false, Palette::PLAIN).ends_with("agent:    does not answer\n"));
 
     let file = "a.yaml".to_owned();
-    let checked = CheckedConfig {
-        file,
-        valid: true,
-        services: 1,
-        pools: 2,
-        backends: 0,
-    };
+    let checked = CheckedConfig { file, valid: true, services: 1, pools: 2, backends: 0 };
     let checked = LocalItem::new("ConfigCheck", checked);
     let text = "a.yaml is valid: 1 service, 2 pools, 0 backends\n";
     assert_eq!(checked.text(false, Palette::PLAIN), text);
@@ -184,11 +157,7 @@ fn versions_and_checked_files_are_told() {
 
 #[test]
 fn documents_made_here_have_the_common_shape() {
-    let versions = Versions {
-        client_version: "1",
-        agent_version: None,
-        layout_version: None,
-    };
+    let versions = Versions { client_version: "1", agent_version: None, layout_version: None };
     let versions = local(LocalItem::new("Version", versions)).unwrap();
     let json = document(&versions, Format::Json, Palette::PLAIN).unwrap();
     let expected = r#"{
@@ -218,10 +187,7 @@ fn a_problem_is_told_with_all_it_knows() {
         status: 422,
         detail: Some("one\ntwo".to_owned()),
         did_you_mean: vec!["web/web-1".to_owned(), "web/web-2".to_owned()],
-        errors: vec![
-            place(Some(12), Some(9), "pools[0].name"),
-            place(None, None, ""),
-        ],
+        errors: vec![place(Some(12), Some(9), "pools[0].name"), place(None, None, "")],
     };
     let expected = "\
 error: two mistakes

@@ -28,10 +28,7 @@ fn backend(name: &str) -> Backend {
             mtu_bytes: Some(1600),
             problem: None,
         },
-        traffic: Traffic {
-            packets: 1_234_567,
-            bytes: 79_012_288,
-        },
+        traffic: Traffic { packets: 1_234_567, bytes: 79_012_288 },
     }
 }
 
@@ -40,10 +37,7 @@ fn drained() -> Backend {
         address: "2001:db8::3".parse().unwrap(),
         state: "draining".to_owned(),
         weight_effective: 0,
-        operator: Operator {
-            weight: Some(50),
-            drain: true,
-        },
+        operator: Operator { weight: Some(50), drain: true },
         share: 0.0,
         next_hop: NextHop {
             state: NextHopState::Unresolved,
@@ -67,10 +61,7 @@ fn service() -> Service {
         pool: "web".to_owned(),
         backends_active: 1,
         backends_total: 2,
-        traffic: Traffic {
-            packets: 9_999,
-            bytes: 1023,
-        },
+        traffic: Traffic { packets: 9_999, bytes: 1023 },
     }
 }
 
@@ -105,10 +96,7 @@ fn status() -> Status {
         pools: 1,
         backends: 3,
         map_memory_bytes: 96 << 20,
-        reasons: vec![
-            reason("forwarded", "tx", 12_345),
-            reason("no_backend", "drop", 0),
-        ],
+        reasons: vec![reason("forwarded", "tx", 12_345), reason("no_backend", "drop", 0)],
         warnings: vec!["health checks are not running".to_owned()],
     }
 }
@@ -150,22 +138,14 @@ no_backend   drop      0         0B       It is no_backend.
 
 #[test]
 fn a_status_without_packets_says_so() {
-    let quiet = Status {
-        reasons: vec![reason("forwarded", "tx", 0)],
-        ..status()
-    };
+    let quiet = Status { reasons: vec![reason("forwarded", "tx", 0)], ..status() };
     let text = item(quiet).text(false, Palette::PLAIN);
     assert!(text.contains("\nNo packet has been seen yet.\n"), "{text}");
 }
 
 #[test]
 fn services_are_listed() {
-    let any = Service {
-        ports: vec![0],
-        backends_active: 0,
-        name: "dns".to_owned(),
-        ..service()
-    };
+    let any = Service { ports: vec![0], backends_active: 0, name: "dns".to_owned(), ..service() };
     let services = list(vec![service(), any]);
     let expected = "\
 NAME   VIP            PROTOCOL   PORTS    POOL   BACKENDS   PACKETS
@@ -173,16 +153,8 @@ web    203.0.113.10   tcp        80,443   web    1/2        9999
 dns    203.0.113.10   tcp        any      web    0/2        9999
 ";
     assert_eq!(services.text(false, Palette::PLAIN), expected);
-    assert!(
-        services
-            .text(true, Palette::PLAIN)
-            .contains("PACKETS   BYTES\n")
-    );
-    assert!(
-        services
-            .text(true, Palette::PLAIN)
-            .contains("9999      1023B\n")
-    );
+    assert!(services.text(true, Palette::PLAIN).contains("PACKETS   BYTES\n"));
+    assert!(services.text(true, Palette::PLAIN).contains("9999      1023B\n"));
     assert_eq!(services.names(), ["service/web", "service/dns"]);
 }
 
@@ -257,10 +229,7 @@ fn a_changed_backend_is_one_line() {
 fn colour_moves_no_column() {
     let backends = list(vec![backend("web-1"), drained()]);
     let coloured = backends.text(false, Palette::new(true));
-    assert!(
-        coloured.contains("\u{1b}[33mdraining\u{1b}[0m"),
-        "{coloured}"
-    );
+    assert!(coloured.contains("\u{1b}[33mdraining\u{1b}[0m"), "{coloured}");
     let mut stripped = coloured;
     for code in ["\u{1b}[32m", "\u{1b}[33m", "\u{1b}[1;31m", "\u{1b}[0m"] {
         stripped = stripped.replace(code, "");

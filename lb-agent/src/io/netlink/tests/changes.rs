@@ -31,31 +31,15 @@ fn only_a_neighbour_whose_usable_mac_differs_is_a_change() {
     let now = |state, mac| RouteNetlinkMessage::NewNeighbour(neighbour_message(state, mac));
     let gone = || RouteNetlinkMessage::DelNeighbour(neighbour_message(NeighbourState::None, None));
     assert_changes(vec![
-        (
-            now(NeighbourState::Reachable, Some(MAC)),
-            true,
-            "never heard of before",
-        ),
+        (now(NeighbourState::Reachable, Some(MAC)), true, "never heard of before"),
         (now(NeighbourState::Stale, Some(MAC)), false, "grew old"),
-        (
-            now(NeighbourState::Reachable, Some(MAC)),
-            false,
-            "was verified",
-        ),
-        (
-            now(NeighbourState::Reachable, Some(OTHER_MAC)),
-            true,
-            "moved",
-        ),
+        (now(NeighbourState::Reachable, Some(MAC)), false, "was verified"),
+        (now(NeighbourState::Reachable, Some(OTHER_MAC)), true, "moved"),
         (now(NeighbourState::Failed, None), true, "went silent"),
         (now(NeighbourState::Failed, None), false, "is still silent"),
         (gone(), false, "forgotten while it was silent"),
         (gone(), true, "forgotten, and never heard of before"),
-        (
-            now(NeighbourState::Failed, None),
-            true,
-            "never heard of before, and silent",
-        ),
+        (now(NeighbourState::Failed, None), true, "never heard of before, and silent"),
         (now(NeighbourState::Reachable, Some(MAC)), true, "answers"),
         (gone(), true, "forgotten while it was usable"),
     ]);
@@ -67,11 +51,7 @@ fn only_a_link_that_differs_is_a_change() {
     let up = LinkFlags::Up | LinkFlags::LowerUp;
     assert_changes(vec![
         (now(LinkFlags::Up), true, "never heard of before"),
-        (
-            now(LinkFlags::Up | LinkFlags::Promisc),
-            false,
-            "another flag",
-        ),
+        (now(LinkFlags::Up | LinkFlags::Promisc), false, "another flag"),
         (now(up), true, "has a carrier"),
         (RouteNetlinkMessage::DelLink(link_message(up)), true, "gone"),
         (now(up), true, "back"),
@@ -81,21 +61,9 @@ fn only_a_link_that_differs_is_a_change() {
 #[test]
 fn every_route_is_a_change() {
     assert_changes(vec![
-        (
-            RouteNetlinkMessage::NewRoute(RouteMessage::default()),
-            true,
-            "new",
-        ),
-        (
-            RouteNetlinkMessage::NewRoute(RouteMessage::default()),
-            true,
-            "replaced",
-        ),
-        (
-            RouteNetlinkMessage::DelRoute(RouteMessage::default()),
-            true,
-            "gone",
-        ),
+        (RouteNetlinkMessage::NewRoute(RouteMessage::default()), true, "new"),
+        (RouteNetlinkMessage::NewRoute(RouteMessage::default()), true, "replaced"),
+        (RouteNetlinkMessage::DelRoute(RouteMessage::default()), true, "gone"),
     ]);
 }
 
@@ -115,15 +83,8 @@ async fn a_change_survives_a_cancelled_wait() {
     let (notify, receiver) = mpsc::channel(1);
     let mut changes = Changes::of(receiver);
     notify.try_send(()).unwrap();
-    assert_eq!(
-        changes.next().now_or_never(),
-        None,
-        "the burst is still being collected"
-    );
-    assert_eq!(
-        timeout(Duration::from_secs(9), changes.next()).await,
-        Ok(Some(()))
-    );
+    assert_eq!(changes.next().now_or_never(), None, "the burst is still being collected");
+    assert_eq!(timeout(Duration::from_secs(9), changes.next()).await, Ok(Some(())));
     drop(notify);
     assert_eq!(changes.next().await, None);
 }
@@ -146,8 +107,5 @@ async fn a_storm_of_changes_is_reported_now_and_then() {
     }
     storm.await.unwrap();
     let allowed = 2 + started.elapsed().as_millis() / 50;
-    assert!(
-        (1..=allowed).contains(&reports),
-        "{reports} reports, {allowed} allowed"
-    );
+    assert!((1..=allowed).contains(&reports), "{reports} reports, {allowed} allowed");
 }

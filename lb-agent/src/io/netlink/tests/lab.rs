@@ -1,5 +1,6 @@
 //! Against the kernel: a veth pair between two anonymous network namespaces. Needs root.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::future::Future;
 use std::io::Write;
@@ -46,12 +47,7 @@ impl Namespace {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{arguments:?} {input}");
         String::from_utf8(output.stdout).unwrap()
@@ -76,22 +72,16 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        let lab = Self {
-            host: Namespace::new(),
-            peer: Namespace::new(),
-        };
+        let lab = Self { host: Namespace::new(), peer: Namespace::new() };
         let peer = lab.peer.path();
-        lab.host.ip(&format!(
-            "link add nl0 type veth peer name nl1 netns {peer}\n"
-        ));
+        lab.host.ip(&format!("link add nl0 type veth peer name nl1 netns {peer}\n"));
         lab.host.sysctl("ipv6/conf/nl0/accept_dad", "0");
         lab.peer.sysctl("ipv6/conf/nl1/accept_dad", "0");
         // Neighbour questions are repeated after 0.1 s instead of 1 s.
         lab.host.sysctl("ipv4/neigh/nl0/retrans_time_ms", "100");
         // A changed MAC address is announced by a gratuitous ARP reply.
         lab.peer.sysctl("ipv4/conf/nl1/arp_notify", "1");
-        lab.peer
-            .ip("link set nl1 address 02:00:00:00:00:a1 mtu 1600 up\n\
+        lab.peer.ip("link set nl1 address 02:00:00:00:00:a1 mtu 1600 up\n\
              addr add 10.2.0.1/24 dev nl1\n\
              addr add fe80::1/64 dev nl1 nodad\n");
         lab.host.ip("link set nl0 mtu 1600 up\n\
@@ -108,10 +98,8 @@ impl Lab {
     {
         let body = || {
             setns(&self.host.0, CloneFlags::CLONE_NEWNET).unwrap();
-            let executor = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let executor =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             executor.block_on(async {
                 let (netlink, changes) = Netlink::connect().await.unwrap();
                 test(self, netlink, changes).await
@@ -122,9 +110,7 @@ impl Lab {
 }
 
 async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, wait)
-        .await
-        .unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
 /// Asks for the way now, then after every change and only then, until it is as wanted.
@@ -161,20 +147,9 @@ fn a_gateway_is_resolved_and_its_mac_change_followed() {
 
         let way = way_once((&netlink, &mut changes), destination, leads_to(PEER_MAC)).await;
         let link = netlink.link("nl0").await.unwrap().unwrap();
-        assert!(
-            link.up && link.mtu_bytes == 1600 && link.name == "nl0",
-            "{link:?}"
-        );
+        assert!(link.up && link.mtu_bytes == 1600 && link.name == "nl0", "{link:?}");
         let (gateway, mac) = (address("10.2.0.1"), PEER_MAC);
-        assert_eq!(
-            way,
-            Way::Known {
-                gateway,
-                link,
-                mac,
-                mtu_bytes: 1400
-            }
-        );
+        assert_eq!(way, Way::Known { gateway, link, mac, mtu_bytes: 1400 });
 
         lab.peer.ip("link set nl1 address 02:00:00:00:00:a2\n");
         way_once((&netlink, &mut changes), destination, leads_to(MOVED_MAC)).await;
@@ -191,15 +166,7 @@ fn an_on_link_destination_is_its_own_gateway_and_follows_the_links_mtu() {
             "{way:?}"
         );
         lab.host.ip("link set nl0 mtu 1580\n");
-        let narrow = |way: &Way| {
-            matches!(
-                way,
-                Way::Known {
-                    mtu_bytes: 1580,
-                    ..
-                }
-            )
-        };
+        let narrow = |way: &Way| matches!(way, Way::Known { mtu_bytes: 1580, .. });
         way_once((&netlink, &mut changes), destination, narrow).await;
     });
 }
@@ -209,10 +176,7 @@ fn an_ipv6_link_local_gateway_is_resolved() {
     Lab::new().run(async |_, netlink, mut changes| {
         let destination = address("fd00:3::2");
         let first = netlink.way_to(destination).await.unwrap();
-        assert_eq!(
-            problem(&first),
-            "fe80::1 on nl0 has not answered neighbour discovery"
-        );
+        assert_eq!(problem(&first), "fe80::1 on nl0 has not answered neighbour discovery");
         let way = way_once((&netlink, &mut changes), destination, leads_to(PEER_MAC)).await;
         assert!(
             matches!(way, Way::Known { gateway, .. } if gateway == address("fe80::1")),
@@ -224,8 +188,7 @@ fn an_ipv6_link_local_gateway_is_resolved() {
 #[test]
 fn an_ipv4_route_through_an_ipv6_gateway_is_resolved() {
     Lab::new().run(async |lab, netlink, mut changes| {
-        lab.host
-            .ip("route add 10.4.0.0/16 via inet6 fe80::1 dev nl0\n");
+        lab.host.ip("route add 10.4.0.0/16 via inet6 fe80::1 dev nl0\n");
         let destination = address("10.4.0.2");
         way_once((&netlink, &mut changes), destination, leads_to(PEER_MAC)).await;
     });
@@ -296,36 +259,39 @@ fn a_silent_gateway_is_reported_and_asked_again() {
 }
 
 #[test]
-fn a_stale_neighbour_is_used_as_it_is_and_verified_by_refresh() {
+fn a_stale_neighbour_is_used_as_it_is_and_verified() {
     Lab::new().run(async |lab, netlink, _changes| {
         let gateway = address("10.2.0.1");
         let state = || lab.host.ip("neigh show 10.2.0.1\n");
-        lab.host
-            .ip("neigh replace 10.2.0.1 lladdr 02:00:00:00:00:a1 dev nl0 nud stale\n");
+        lab.host.ip("neigh replace 10.2.0.1 lladdr 02:00:00:00:00:a1 dev nl0 nud stale\n");
         let way = netlink.way_to(gateway).await.unwrap();
         assert!(leads_to(PEER_MAC)(&way), "{way:?}");
         assert!(state().contains("STALE"), "{}", state());
-        let Way::Known { link, .. } = way else {
-            panic!("known above")
-        };
-        netlink.refresh(gateway, link.index).await.unwrap();
+        let Way::Known { link, .. } = way else { panic!("known above") };
+        netlink.verify_stale(&BTreeSet::from([(link.index + 1, gateway)])).await.unwrap();
+        assert!(state().contains("STALE"), "another interface's: {}", state());
+        netlink.verify_stale(&BTreeSet::from([(link.index, gateway)])).await.unwrap();
         assert!(!state().contains("STALE"), "{}", state());
-        netlink
-            .refresh(gateway, 9999)
-            .await
-            .expect_err("there is no such interface");
+    });
+}
+
+#[test]
+fn a_permanent_neighbour_is_left_alone() {
+    Lab::new().run(async |lab, netlink, _changes| {
+        let gateway = address("10.2.0.1");
+        lab.host.ip("neigh replace 10.2.0.1 lladdr 02:00:00:00:00:a1 dev nl0 nud permanent\n");
+        let way = netlink.way_to(gateway).await.unwrap();
+        let Way::Known { link, .. } = way else { panic!("{way:?}") };
+        netlink.verify_stale(&BTreeSet::from([(link.index, gateway)])).await.unwrap();
+        let state = lab.host.ip("neigh show 10.2.0.1\n");
+        assert!(state.contains("PERMANENT"), "{state}");
     });
 }
 
 #[test]
 fn a_thousand_destinations_are_answered_in_their_order() {
     Lab::new().run(async |_, netlink, mut changes| {
-        way_once(
-            (&netlink, &mut changes),
-            address("10.3.0.2"),
-            leads_to(PEER_MAC),
-        )
-        .await;
+        way_once((&netlink, &mut changes), address("10.3.0.2"), leads_to(PEER_MAC)).await;
         let destinations: Vec<IpAddr> = (0..1000_u32)
             .map(|n| Ipv4Addr::from(if n % 2 == 0 { 0x0a03_0000 } else { 0x0a09_0000 } + n).into())
             .collect();
