@@ -10,6 +10,8 @@ pub mod effective;
 pub mod ids;
 pub mod overrides;
 pub mod plan;
+#[cfg(test)]
+pub(crate) mod samples;
 pub mod tables;
 pub mod target;
 pub mod way;

@@ -48,6 +48,7 @@ enum Command {
     /// Decapsulation on an origin whose kernel has no tunnel device for it
     #[command(subcommand)]
     Origin(OriginCommand),
+    #[expect(clippy::doc_markdown, reason = "printed as help")]
     /// Print the OpenAPI document of the control API
     Openapi,
 }
@@ -132,13 +133,12 @@ fn execute(command: Command) -> Result<(), AgentError> {
         Command::Run(args) => run(args),
         Command::Detach { pin_dir } => {
             capabilities::check()?;
-            match Pins::open_for_removal(&pin_dir)? {
-                Some(pins) => Ok(pins.remove_all()?),
-                None => {
-                    println!("nothing is pinned in {}", pin_dir.display());
-                    Ok(())
-                }
+            if let Some(pins) = Pins::open_for_removal(&pin_dir)? {
+                pins.remove_all()?;
+            } else {
+                println!("nothing is pinned in {}", pin_dir.display());
             }
+            Ok(())
         }
         Command::Origin(command) => origin_command(command),
         Command::Openapi => {

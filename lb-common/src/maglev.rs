@@ -93,10 +93,7 @@ pub fn build(input: &TableInput<'_>) -> Result<Vec<u32>, BuildError> {
     }
     let mut turns = BinaryHeap::from(first_turns(input)?);
     if turns.len() > input.slots as usize {
-        return Err(BuildError::TooFewSlots {
-            slots: input.slots,
-            entries: turns.len(),
-        });
+        return Err(BuildError::TooFewSlots { slots: input.slots, entries: turns.len() });
     }
     if turns.is_empty() {
         return Ok(Vec::new());
@@ -138,9 +135,7 @@ fn first_turns(input: &TableInput<'_>) -> Result<Vec<Turn>, BuildError> {
     let mut sorted: Vec<_> = (0..).zip(input.entries).collect();
     sorted.sort_unstable_by_key(|(_, entry)| entry.name);
     if let Some(name) = first_duplicate(&sorted) {
-        return Err(BuildError::DuplicateName {
-            name: name.to_string(),
-        });
+        return Err(BuildError::DuplicateName { name: name.to_string() });
     }
     let walks = Walks::new(input);
     Ok((0..)
@@ -158,9 +153,7 @@ fn first_turns(input: &TableInput<'_>) -> Result<Vec<Turn>, BuildError> {
 
 fn first_duplicate<'a>(sorted: &[(u32, &Entry<'a>)]) -> Option<&'a str> {
     let mut pairs = sorted.iter().zip(sorted.iter().skip(1));
-    pairs
-        .find(|((_, a), (_, b))| a.name == b.name)
-        .map(|((_, entry), _)| entry.name)
+    pairs.find(|((_, a), (_, b))| a.name == b.name).map(|((_, entry), _)| entry.name)
 }
 
 /// The next turn of one entry. The greatest one in the heap is the earliest in virtual time.
@@ -209,11 +202,7 @@ impl Walks {
         let [a, b] = input.seed;
         // Distinct constants keep the four derived words apart; never change them.
         let word = |salt: u64| stable_hash([a ^ salt, b], input.pool.as_bytes());
-        Self {
-            slots: input.slots,
-            offset_seed: [word(1), word(2)],
-            skip_seed: [word(3), word(4)],
-        }
+        Self { slots: input.slots, offset_seed: [word(1), word(2)], skip_seed: [word(3), word(4)] }
     }
 
     fn of(&self, name: &str) -> Walk {
@@ -222,11 +211,7 @@ impl Walks {
         // Slots is a prime, at least 2: any skip from 1 to slots - 1 reaches every slot.
         let skip = stable_hash(self.skip_seed, name.as_bytes()) % (slots - 1) + 1;
         let narrow = |value: u64| u32::try_from(value).unwrap_or(0);
-        Walk {
-            slots: self.slots,
-            next: narrow(offset),
-            skip: narrow(skip),
-        }
+        Walk { slots: self.slots, next: narrow(offset), skip: narrow(skip) }
     }
 }
 
@@ -244,11 +229,7 @@ impl Walk {
             let slot = self.next;
             // `next + skip` modulo slots, without overflow for any number of slots.
             let room = self.slots - self.skip;
-            self.next = if slot >= room {
-                slot - room
-            } else {
-                slot + self.skip
-            };
+            self.next = if slot >= room { slot - room } else { slot + self.skip };
             if let Some(owner) = table.get_mut(slot as usize)
                 && *owner == FREE
             {

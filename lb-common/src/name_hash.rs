@@ -23,10 +23,7 @@ pub fn stable_hash(seed: [u64; 2], bytes: &[u8]) -> u64 {
     }
     // The last word: what is left of the input, and the length modulo 256 in its top byte.
     let length = (bytes.len() as u64) << 56;
-    let last = rest
-        .iter()
-        .rev()
-        .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let last = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
     state.absorb(length | last);
     match state.finish() {
         0 => 1,

@@ -74,10 +74,7 @@ impl Tally {
     }
 
     /// One origin's part of all answers, 0..=1.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a share is printed and compared roughly"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a share is printed and compared roughly")]
     pub fn share(&self, origin: &str) -> f64 {
         self.of(origin) as f64 / self.answered().max(1) as f64
     }
@@ -118,12 +115,8 @@ pub fn fetch_from(target: SocketAddr, upload: &[u8]) -> Result<(String, SocketAd
     let step = |name: &'static str| move |error: io::Error| format!("{name}: {error}");
     let mut stream = TcpStream::connect_timeout(&target, LIMIT).map_err(step("connect"))?;
     let source = stream.local_addr().map_err(step("own address"))?;
-    stream
-        .set_read_timeout(Some(LIMIT))
-        .map_err(step("time limit"))?;
-    stream
-        .set_write_timeout(Some(LIMIT))
-        .map_err(step("time limit"))?;
+    stream.set_read_timeout(Some(LIMIT)).map_err(step("time limit"))?;
+    stream.set_write_timeout(Some(LIMIT)).map_err(step("time limit"))?;
     let method = if upload.is_empty() { "GET" } else { "POST" };
     let head = format!(
         "{method} / HTTP/1.1\r\nHost: lb\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",

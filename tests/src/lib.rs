@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod fixture;
 pub mod http;
+pub mod packet;
 pub mod process;
 pub mod topology;

@@ -50,11 +50,7 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("starting {name}: {command:?}"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-            log,
-        })
+        Ok(Self { name: name.to_owned(), child, log })
     }
 
     /// Process id.
@@ -72,9 +68,7 @@ impl Process {
     /// # Errors
     /// When the kernel does not say.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child
-            .try_wait()
-            .with_context(|| format!("asking whether {} has ended", self.name))
+        self.child.try_wait().with_context(|| format!("asking whether {} has ended", self.name))
     }
 
     /// Fails, with the end of its log, if it has ended.
@@ -83,11 +77,7 @@ impl Process {
     /// When the process is no longer running.
     pub fn expect_running(&mut self) -> Result<()> {
         if let Some(status) = self.ended()? {
-            bail!(
-                "{} ended ({status}); its log says:\n{}",
-                self.name,
-                tail(&self.output())
-            );
+            bail!("{} ended ({status}); its log says:\n{}", self.name, tail(&self.output()));
         }
         Ok(())
     }
@@ -115,9 +105,7 @@ impl Process {
     /// # Errors
     /// When the kernel refuses.
     pub fn kill_now(&mut self) -> Result<()> {
-        self.child
-            .kill()
-            .with_context(|| format!("killing {}", self.name))?;
+        self.child.kill().with_context(|| format!("killing {}", self.name))?;
         self.wait(KILL_LIMIT).map(drop)
     }
 }
@@ -158,9 +146,7 @@ impl Finished {
     /// When the code is another.
     pub fn with_code(self, code: i32) -> Result<Self> {
         if self.code != Some(code) {
-            let ended = self
-                .code
-                .map_or("a signal".to_owned(), |code| format!("code {code}"));
+            let ended = self.code.map_or("a signal".to_owned(), |code| format!("code {code}"));
             bail!(
                 "expected exit code {code}, got {ended}: {}\nstdout:\n{}\nstderr:\n{}",
                 self.command,
@@ -198,9 +184,7 @@ pub fn run_with_input(mut command: Command, input: &str, limit: Duration) -> Res
         .stderr(stderr.try_clone().context("sharing a file")?)
         .spawn()
         .with_context(|| format!("starting {line}"))?;
-    let ended = wait_until(&format!("the end of {line}"), limit, || {
-        Ok(child.try_wait()?)
-    });
+    let ended = wait_until(&format!("the end of {line}"), limit, || Ok(child.try_wait()?));
     if ended.is_err() {
         let _ = child.kill();
         let _ = child.wait();
@@ -237,10 +221,7 @@ pub fn wait_until<T>(
 }
 
 /// The time. The one place of this crate that reads a clock.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests drive real processes in real time"
-)]
+#[expect(clippy::disallowed_methods, reason = "tests drive real processes in real time")]
 pub fn now() -> Instant {
     Instant::now()
 }
@@ -249,17 +230,13 @@ pub fn now() -> Instant {
 pub fn tail(text: &str) -> String {
     const LINES: usize = 30;
     let lines: Vec<&str> = text.lines().collect();
-    lines
-        .get(lines.len().saturating_sub(LINES)..)
-        .unwrap_or_default()
-        .join("\n")
+    lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join("\n")
 }
 
 fn read_back(mut file: File) -> Result<String> {
     let mut bytes = Vec::new();
     file.rewind().context("rewinding the output")?;
-    file.read_to_end(&mut bytes)
-        .context("reading the output back")?;
+    file.read_to_end(&mut bytes).context("reading the output back")?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -32,7 +32,7 @@ pub use network::{
     BALANCER_V4, BALANCER_V6, CLIENT_V4, CLIENT_V6, ORIGINS_V4, ORIGINS_V6, VIP_V4, VIP_V6,
 };
 pub use origin::{ORIGIN_NAMES, Origin};
-pub use raw::Datagram;
+pub use raw::{Datagram, receive};
 
 use crate::http::{self, Tally};
 use crate::process::run;
@@ -88,13 +88,7 @@ impl Topology {
             Origin::start(second, dir.path())?,
             Origin::start(third, dir.path())?,
         ];
-        Ok(Self {
-            origins,
-            client,
-            router,
-            balancer,
-            dir,
-        })
+        Ok(Self { origins, client, router, balancer, dir })
     }
 
     /// Logs and files of the run.
@@ -174,10 +168,7 @@ pub fn on_topology(name: &str, test: impl FnOnce(&mut Topology) -> Result<()>) -
     let result = topology.attach_origins().and_then(|()| test(&mut topology));
     result.with_context(|| {
         topology.keep_files();
-        format!(
-            "{name} failed; what it left to look at: {}",
-            topology.dir().display()
-        )
+        format!("{name} failed; what it left to look at: {}", topology.dir().display())
     })
 }
 

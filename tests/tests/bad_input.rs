@@ -40,23 +40,11 @@ fn refused(finished: Finished, code: i32, words: &[&str]) -> Result<()> {
     let finished = finished.with_code(code)?;
     let stderr = &finished.stderr;
     let errors = stderr.lines().filter(|line| is_error(line)).count();
-    ensure!(
-        errors == 1,
-        "{errors} errors instead of one:\n{}",
-        tail(stderr)
-    );
+    ensure!(errors == 1, "{errors} errors instead of one:\n{}", tail(stderr));
     for word in words {
-        ensure!(
-            stderr.contains(word),
-            "the error does not say {word:?}:\n{}",
-            tail(stderr)
-        );
+        ensure!(stderr.contains(word), "the error does not say {word:?}:\n{}", tail(stderr));
     }
-    ensure!(
-        finished.stdout.is_empty(),
-        "an error, and yet on stdout:\n{}",
-        finished.stdout
-    );
+    ensure!(finished.stdout.is_empty(), "an error, and yet on stdout:\n{}", finished.stdout);
     Ok(())
 }
 

@@ -9,10 +9,7 @@ pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// Starts now.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a build tool is the edge; it times its steps"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a build tool is the edge; it times its steps")]
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }

@@ -63,15 +63,7 @@ pub(crate) fn clippy(workspace: &Workspace, ready: &Ready) -> Result<()> {
 fn aim(command: &mut Command, workspace: &Workspace, ready: &Ready) {
     command
         .current_dir(workspace.root())
-        .args([
-            "-Z",
-            "build-std=core",
-            "--target",
-            TARGET,
-            "-p",
-            "lb-ebpf",
-            "--target-dir",
-        ])
+        .args(["-Z", "build-std=core", "--target", TARGET, "-p", "lb-ebpf", "--target-dir"])
         .arg(workspace.bpf_build())
         .env("CARGO_ENCODED_RUSTFLAGS", encoded_flags(&ready.linker));
 }

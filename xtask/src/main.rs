@@ -6,11 +6,7 @@
 //! fresh machine installs, builds and runs.
 
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "talking to a person is its job"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is its job")]
 
 mod clock;
 mod demo;
@@ -79,11 +75,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Setup => setup::run(&workspace).map(drop)?,
         Command::Build { debug, .. } => {
-            let profile = if *debug {
-                Profile::Dev
-            } else {
-                Profile::Release
-            };
+            let profile = if *debug { Profile::Dev } else { Profile::Release };
             build(&workspace, profile)?;
         }
         Command::Demo => {

@@ -37,15 +37,8 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
 
 /// What a child wrote to standard output, or `None` when it could not run or failed.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs a child with its output in `log`, showing `label` and the time it has taken so far.
@@ -91,11 +84,7 @@ pub(crate) fn run_logged(label: &str, log: &Path, command: &mut Command) -> Resu
 }
 
 fn tick() -> Duration {
-    if io::stdout().is_terminal() {
-        TERMINAL_TICK
-    } else {
-        QUIET_TICK
-    }
+    if io::stdout().is_terminal() { TERMINAL_TICK } else { QUIET_TICK }
 }
 
 fn show_life(label: &str, watch: Stopwatch, log: &Path) {
@@ -125,12 +114,7 @@ fn last_lines(log: &Path, count: usize) -> VecDeque<String> {
     // Progress bars end their lines with a carriage return; what is after the last one is shown.
     for line in BufReader::new(file).split(b'\n').map_while(io::Result::ok) {
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        let line = line
-            .rsplit('\r')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
+        let line = line.rsplit('\r').next().unwrap_or_default().trim().to_owned();
         if line.is_empty() {
             continue;
         }

@@ -58,21 +58,14 @@ impl Survey {
 
     /// The compiler that is there with all its parts.
     fn compiler(&self) -> Option<Source> {
-        self.compilers
-            .candidates
-            .first()
-            .filter(|first| first.complete)
-            .map(|first| first.source)
+        self.compilers.candidates.first().filter(|first| first.complete).map(|first| first.source)
     }
 
     fn ready(&self) -> Option<Ready> {
         if !(self.lab.is_empty() && self.build.is_empty() && self.components.is_empty()) {
             return None;
         }
-        Some(Ready {
-            compiler: self.compiler()?,
-            linker: self.linker.clone()?,
-        })
+        Some(Ready { compiler: self.compiler()?, linker: self.linker.clone()? })
     }
 
     /// What has to be there and cannot be installed from here, in words.
@@ -84,15 +77,10 @@ impl Survey {
                 packages.push(requirement.package);
                 let _ = write!(text, "\n  {requirement}");
             }
-            if !self
-                .compilers
-                .candidates
-                .iter()
-                .any(|candidate| match candidate.source {
-                    Source::Rustup(_) => true,
-                    Source::Debian => candidate.complete,
-                })
-            {
+            if !self.compilers.candidates.iter().any(|candidate| match candidate.source {
+                Source::Rustup(_) => true,
+                Source::Debian => candidate.complete,
+            }) {
                 packages.extend(DEBIAN_COMPILER);
                 let _ = write!(
                     text,
@@ -104,10 +92,7 @@ impl Survey {
         }
         if !self.components.is_empty() && !means.rustup {
             let components = self.components.join(", ");
-            let _ = write!(
-                text,
-                "\n  {components}: from where your Rust compiler comes"
-            );
+            let _ = write!(text, "\n  {components}: from where your Rust compiler comes");
         }
         if text.is_empty() {
             return None;
@@ -152,10 +137,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Ready> {
         println!("note: {remark}");
     }
     if let Some(ready) = survey.ready() {
-        println!(
-            "setup: nothing to do; BPF programs by {} ({watch})",
-            ready.compiler
-        );
+        println!("setup: nothing to do; BPF programs by {} ({watch})", ready.compiler);
         return Ok(ready);
     }
     if let Some(obstacles) = survey.obstacles(Means::look()) {
@@ -172,60 +154,28 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Ready> {
 
 fn install(workspace: &Workspace, survey: &Survey) -> Result<()> {
     let mut apt = Apt::new(workspace);
-    for (number, what, missing) in [
-        (1, "programs for tests and demo", &survey.lab),
-        (2, "compiler libraries", &survey.build),
-    ] {
-        let packages: Vec<&str> = missing
-            .iter()
-            .map(|requirement| requirement.package)
-            .collect();
-        step(number, what, packages.is_empty(), |label| {
-            apt.install(label, &packages)
-        })?;
+    for (number, what, missing) in
+        [(1, "programs for tests and demo", &survey.lab), (2, "compiler libraries", &survey.build)]
+    {
+        let packages: Vec<&str> = missing.iter().map(|requirement| requirement.package).collect();
+        step(number, what, packages.is_empty(), |label| apt.install(label, &packages))?;
     }
-    step(
-        3,
-        "rustfmt and clippy",
-        survey.components.is_empty(),
-        |label| {
-            let mut command = Command::new("rustup");
-            command.args(["component", "add"]).args(&survey.components);
-            process::run_logged(
-                label,
-                &workspace.setup_files().join("components.log"),
-                &mut command,
-            )
-        },
-    )?;
-    step(
-        4,
-        "compiler for the BPF target",
-        survey.compiler().is_some(),
-        |label| install_compiler(label, workspace, &survey.compilers, &mut apt),
-    )?;
+    step(3, "rustfmt and clippy", survey.components.is_empty(), |label| {
+        let mut command = Command::new("rustup");
+        command.args(["component", "add"]).args(&survey.components);
+        process::run_logged(label, &workspace.setup_files().join("components.log"), &mut command)
+    })?;
+    step(4, "compiler for the BPF target", survey.compiler().is_some(), |label| {
+        install_compiler(label, workspace, &survey.compilers, &mut apt)
+    })?;
     step(5, "bpf-linker", survey.linker.is_some(), |label| {
         let mut command = Command::new(workspace::cargo());
         command
-            .args([
-                "install",
-                "bpf-linker",
-                "--version",
-                LINKER_VERSION,
-                "--locked",
-            ])
-            .args([
-                "--no-default-features",
-                "--features",
-                &format!("llvm-{LINKER_LLVM}"),
-            ])
+            .args(["install", "bpf-linker", "--version", LINKER_VERSION, "--locked"])
+            .args(["--no-default-features", "--features", &format!("llvm-{LINKER_LLVM}")])
             .env("LLVM_PREFIX", llvm_prefix())
             .current_dir(workspace.root());
-        process::run_logged(
-            label,
-            &workspace.setup_files().join("bpf-linker.log"),
-            &mut command,
-        )
+        process::run_logged(label, &workspace.setup_files().join("bpf-linker.log"), &mut command)
     })
 }
 
@@ -264,14 +214,7 @@ fn install_compiler(
             Source::Rustup(name) => {
                 let mut command = Command::new("rustup");
                 if candidate.installed {
-                    command.args([
-                        "component",
-                        "add",
-                        "--toolchain",
-                        name,
-                        "rust-src",
-                        "clippy",
-                    ]);
+                    command.args(["component", "add", "--toolchain", name, "rust-src", "clippy"]);
                 } else {
                     command.args(["toolchain", "install", name, "--profile", "minimal"]);
                     command.args(["--component", "rust-src,clippy", "--no-self-update"]);
@@ -307,10 +250,7 @@ fn find_linker() -> Option<PathBuf> {
         process::output(Command::new(linker).arg("--version"))
             .is_some_and(|version| version.trim() == format!("bpf-linker {LINKER_VERSION}"))
     };
-    installed
-        .into_iter()
-        .chain(workspace::program("bpf-linker"))
-        .find(is_right)
+    installed.into_iter().chain(workspace::program("bpf-linker")).find(is_right)
 }
 
 #[cfg(test)]

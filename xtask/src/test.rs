@@ -54,10 +54,7 @@ struct Row {
 /// Names the first layer that failed.
 pub(crate) fn run(workspace: &Workspace, only: Option<Layer>) -> Result<()> {
     let layers = only.map_or_else(|| Layer::value_variants().to_vec(), |layer| vec![layer]);
-    if let Some(layer) = layers
-        .iter()
-        .find(|layer| layer.needs_root() && !workspace::is_root())
-    {
+    if let Some(layer) = layers.iter().find(|layer| layer.needs_root() && !workspace::is_root()) {
         bail!(
             "layer {} loads XDP programs and makes network namespaces: run as root, \
              or choose another layer with --only",
@@ -71,11 +68,7 @@ pub(crate) fn run(workspace: &Workspace, only: Option<Layer>) -> Result<()> {
     let mut failure = None;
     for layer in layers {
         if failure.is_some() {
-            rows.push(Row {
-                layer,
-                result: "not run",
-                time: "-".to_owned(),
-            });
+            rows.push(Row { layer, result: "not run", time: "-".to_owned() });
             continue;
         }
         println!("\n== {} ==", layer.name());
@@ -83,14 +76,8 @@ pub(crate) fn run(workspace: &Workspace, only: Option<Layer>) -> Result<()> {
         let outcome = run_layer(workspace, &toolchain, layer);
         println!("== {}: {watch} ==", layer.name());
         let result = if outcome.is_ok() { "ok" } else { "FAILED" };
-        rows.push(Row {
-            layer,
-            result,
-            time: watch.to_string(),
-        });
-        failure = outcome
-            .err()
-            .map(|error| error.context(format!("layer {}", layer.name())));
+        rows.push(Row { layer, result, time: watch.to_string() });
+        failure = outcome.err().map(|error| error.context(format!("layer {}", layer.name())));
     }
     println!("\n{:<8} {:<8} time", "layer", "result");
     for row in rows {
@@ -111,16 +98,7 @@ fn run_layer(workspace: &Workspace, toolchain: &Ready, layer: Layer) -> Result<(
 fn host_tests(workspace: &Workspace) -> Command {
     let mut command = host::cargo(workspace);
     command.args(["test", "--all-features"]);
-    command.args([
-        "-p",
-        "lb-common",
-        "-p",
-        "lb-ctl",
-        "-p",
-        "lb-agent",
-        "-p",
-        "xtask",
-    ]);
+    command.args(["-p", "lb-common", "-p", "lb-ctl", "-p", "lb-agent", "-p", "xtask"]);
     command
 }
 

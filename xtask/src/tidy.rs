@@ -31,11 +31,7 @@ pub(super) struct Finding {
 
 impl Finding {
     fn new(path: &str, line: usize, what: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            what: what.into(),
-        }
+        Self { path: path.to_owned(), line, what: what.into() }
     }
 }
 
@@ -60,10 +56,7 @@ pub(crate) fn run(workspace: &Workspace, ready: &Ready) -> Result<()> {
     let watch = Stopwatch::start();
     part("rules", rules(workspace));
     part("format", process::run("rustfmt", &mut format(workspace)));
-    part(
-        "lints",
-        process::run("clippy of the host side", &mut host_clippy(workspace)),
-    );
+    part("lints", process::run("clippy of the host side", &mut host_clippy(workspace)));
     part("lints of lb-ebpf", ebpf::clippy(workspace, ready));
     if !failed.is_empty() {
         bail!("not tidy: {}", failed.join(", "));
@@ -81,7 +74,7 @@ fn format(workspace: &Workspace) -> Command {
 fn host_clippy(workspace: &Workspace) -> Command {
     let mut command = host::cargo(workspace);
     command.args(["clippy", "--workspace", "--exclude", "lb-ebpf"]);
-    command.args(["--all-targets", "--all-features", "--", "-D", "warnings"]);
+    command.args(["--all-targets", "--all-features", "--keep-going", "--", "-D", "warnings"]);
     command
 }
 
@@ -101,17 +94,12 @@ fn rules(workspace: &Workspace) -> Result<()> {
 fn findings(tree: &Tree) -> Vec<Finding> {
     let mut findings = files::top_level(&tree.top_level);
     for file in &tree.files {
-        if Path::new(&file.path)
-            .extension()
-            .is_some_and(|extension| extension == "rs")
-        {
+        if Path::new(&file.path).extension().is_some_and(|extension| extension == "rs") {
             findings.extend(rules::check(&file.path, &file.text));
         } else if file.path.ends_with("Cargo.toml") {
             findings.extend(layers::check(&file.path, &file.text));
         } else if links::applies_to(&file.path) {
-            findings.extend(links::check(&file.path, &file.text, |path| {
-                tree.contains(path)
-            }));
+            findings.extend(links::check(&file.path, &file.text, |path| tree.contains(path)));
         }
     }
     findings.sort();

@@ -36,11 +36,8 @@ pub(crate) enum Source {
 }
 
 /// In the order of preference.
-const CANDIDATES: [Source; 3] = [
-    Source::Rustup("nightly"),
-    Source::Rustup(PINNED_NIGHTLY),
-    Source::Debian,
-];
+const CANDIDATES: [Source; 3] =
+    [Source::Rustup("nightly"), Source::Rustup(PINNED_NIGHTLY), Source::Debian];
 
 impl fmt::Display for Source {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,9 +84,7 @@ impl Source {
             }
         }
         if self == Self::Debian {
-            command
-                .env("RUSTC", "/usr/bin/rustc")
-                .env("RUSTC_BOOTSTRAP", "1");
+            command.env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
         }
         command
     }
@@ -110,9 +105,7 @@ impl Source {
             minor: version_number(&version, "release: 1.")?,
             llvm: version_number(&version, "LLVM version: ")?,
             has_cargo: sysroot.join("bin/cargo").is_file(),
-            has_source: sysroot
-                .join("lib/rustlib/src/rust/library/core/src/lib.rs")
-                .is_file(),
+            has_source: sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs").is_file(),
             has_clippy: sysroot.join("bin/cargo-clippy").is_file(),
         })
     }
@@ -138,10 +131,7 @@ impl Facts {
                 self.llvm
             ))
         } else if self.minor < OLDEST_MINOR {
-            Some(format!(
-                "it is Rust 1.{}, older than 1.{OLDEST_MINOR}",
-                self.minor
-            ))
+            Some(format!("it is Rust 1.{}, older than 1.{OLDEST_MINOR}", self.minor))
         } else {
             None
         }
@@ -181,9 +171,7 @@ pub(crate) fn survey() -> Result<Choice> {
     } else {
         String::new()
     };
-    let probed = wanted
-        .into_iter()
-        .map(|source| (source, source.probe(&toolchains)));
+    let probed = wanted.into_iter().map(|source| (source, source.probe(&toolchains)));
     Ok(weigh(probed, has_rustup, has_apt))
 }
 
@@ -213,11 +201,7 @@ fn weigh(
         };
         let Some(facts) = facts else {
             if installable {
-                later.push(Candidate {
-                    source,
-                    installed: false,
-                    complete: false,
-                });
+                later.push(Candidate { source, installed: false, complete: false });
             }
             continue;
         };
@@ -227,11 +211,7 @@ fn weigh(
         }
         let compiles = facts.has_cargo && facts.has_source;
         let complete = compiles && facts.has_clippy;
-        let candidate = Candidate {
-            source,
-            installed: true,
-            complete,
-        };
+        let candidate = Candidate { source, installed: true, complete };
         if compiles {
             now.push(candidate);
             // What comes after a working compiler needs no look, and a look costs time.
@@ -241,24 +221,16 @@ fn weigh(
         }
     }
     now.append(&mut later);
-    Choice {
-        candidates: now,
-        remarks,
-    }
+    Choice { candidates: now, remarks }
 }
 
 /// True if `rustup toolchain list` has this name, with or without the host triple.
 fn has_toolchain(list: &str, name: &str) -> bool {
-    list.lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .any(|installed| {
-            let triple = installed
-                .strip_prefix(name)
-                .and_then(|rest| rest.strip_prefix('-'));
-            // "nightly-2026-04-15-x86_64-..." is not the "nightly" that floats.
-            installed == name
-                || triple.is_some_and(|rest| !rest.starts_with(|c: char| c.is_numeric()))
-        })
+    list.lines().filter_map(|line| line.split_whitespace().next()).any(|installed| {
+        let triple = installed.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+        // "nightly-2026-04-15-x86_64-..." is not the "nightly" that floats.
+        installed == name || triple.is_some_and(|rest| !rest.starts_with(|c: char| c.is_numeric()))
+    })
 }
 
 /// The number that follows `key` in the output of `rustc -vV`.

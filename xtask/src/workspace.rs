@@ -21,12 +21,8 @@ impl Workspace {
     pub(crate) fn find() -> Result<Self> {
         let package = env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = package
-            .parent()
-            .context("the xtask package has no parent directory")?;
-        let root = root
-            .canonicalize()
-            .with_context(|| format!("no {}", root.display()))?;
+        let root = package.parent().context("the xtask package has no parent directory")?;
+        let root = root.canonicalize().with_context(|| format!("no {}", root.display()))?;
         Ok(Self { root })
     }
 

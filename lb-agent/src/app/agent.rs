@@ -166,6 +166,7 @@ impl Agent {
     }
 
     /// Attaches to interfaces by name and index, and detaches from all others.
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     pub(super) fn attach_all(&mut self, links: &BTreeMap<String, u32>) -> Result<(), AgentError> {
         for interface in &self.desired.interfaces {
             let Some(ifindex) = links.get(&interface.name).copied() else { continue };
@@ -192,6 +193,7 @@ impl Agent {
     }
 
     /// Takes over whatever routes and neighbours say now.
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     pub(super) async fn follow_next_hops(&mut self) {
         let ways = match ways(&self.netlink, &self.desired).await {
             Ok(ways) => ways,
@@ -230,6 +232,7 @@ impl Agent {
     }
 
     /// Attaches again to interfaces that went and came back.
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     async fn restore_links(&mut self) {
         let lost: Vec<_> = self
             .desired
@@ -249,7 +252,7 @@ impl Agent {
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "cannot look for {name}")
+                    warn!(error = &error as &dyn std::error::Error, "cannot look for {name}");
                 }
             }
         }
@@ -286,6 +289,7 @@ pub(super) async fn links(
     Ok(links)
 }
 
+#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
 fn log_way(backend: IpAddr, way: &Way) {
     match way {
         Way::Known { gateway, link, .. } => {

@@ -38,6 +38,7 @@ impl Agent {
     }
 
     /// Reads the configuration file again. Whatever is wrong with it, the running state stays.
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     pub(super) async fn reload(&mut self) {
         let origin = self.options.config.display().to_string();
         let read = files::read(&self.options.config).map_err(AgentError::from);
@@ -178,6 +179,7 @@ fn invalid(error: ConfigError) -> Problem {
 }
 
 /// The problem document of a change that could not be made.
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
 fn refused(error: AgentError) -> Problem {
     let (kind, status) = match error.exit_code() {
         5 => ("invalid_config", 422),

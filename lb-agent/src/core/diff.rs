@@ -9,16 +9,16 @@ use lb_common::config::{Backend, Desired, Interface, Node, Pool, Service};
 /// Everything that differs from `before` to `after`: what comes first, then what goes.
 pub fn diff(before: &Desired, after: &Desired) -> Vec<Change> {
     let mut changes = Vec::new();
-    modify(&mut changes, "node", node(&before.node, &after.node));
+    modify(&mut changes, "node", &node(&before.node, &after.node));
     if before.hash_seed != after.hash_seed {
-        modify(&mut changes, "cluster", vec!["hash_seed".to_owned()]);
+        modify(&mut changes, "cluster", &["hash_seed".to_owned()]);
     }
     let mut limits = Details::default();
     limits.note("services", &before.limits.services, &after.limits.services);
     limits.note("pools", &before.limits.pools, &after.limits.pools);
     limits.note("backends", &before.limits.backends, &after.limits.backends);
     limits.note("table_slots", &before.limits.table_slots, &after.limits.table_slots);
-    modify(&mut changes, "limits", limits.0);
+    modify(&mut changes, "limits", &limits.0);
     maps(&mut changes, "interface", &interfaces(before), &interfaces(after), interface);
     maps(&mut changes, "pool", &before.pools, &after.pools, pool);
     maps(&mut changes, "backend", &backends(before), &backends(after), backend);
@@ -52,7 +52,7 @@ fn maps<T>(
     for name in names {
         let object = format!("{kind} {name}");
         match (before.get(name), after.get(name)) {
-            (Some(before), Some(after)) => modify(changes, &object, details(before, after)),
+            (Some(before), Some(after)) => modify(changes, &object, &details(before, after)),
             (None, _) => changes.push(whole(ChangeKind::Add, object)),
             (Some(_), None) => changes.push(whole(ChangeKind::Remove, object)),
         }
@@ -63,7 +63,7 @@ fn whole(kind: ChangeKind, object: String) -> Change {
     Change { kind, object, detail: String::new() }
 }
 
-fn modify(changes: &mut Vec<Change>, object: &str, details: Vec<String>) {
+fn modify(changes: &mut Vec<Change>, object: &str, details: &[String]) {
     if !details.is_empty() {
         let detail = details.join(", ");
         changes.push(Change { kind: ChangeKind::Modify, object: object.to_owned(), detail });

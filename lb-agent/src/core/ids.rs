@@ -74,18 +74,18 @@ impl Ids {
         let mut next = self.clone();
         next.services.assign(
             desired.services.keys().map(|name| (NameHash::of(name), format!("service {name}"))),
-            Range { first: 0, size: services, limit: "services" },
+            &Range { first: 0, size: services, limit: "services" },
         )?;
         next.pools.assign(
             desired.pools.keys().map(|name| (NameHash::of(name), format!("pool {name}"))),
-            Range { first: 0, size: pools, limit: "pools" },
+            &Range { first: 0, size: pools, limit: "pools" },
         )?;
         let names = desired.pools.iter().flat_map(|(pool, spec)| {
             spec.backends.keys().map(move |name| {
                 (NameHash::of_backend(pool, name), format!("backend {pool}/{name}"))
             })
         });
-        next.backends.assign(names, Range { first: 1, size: backends, limit: "backends" })?;
+        next.backends.assign(names, &Range { first: 1, size: backends, limit: "backends" })?;
         Ok(next)
     }
 
@@ -134,7 +134,7 @@ impl Space {
     fn assign(
         &mut self,
         names: impl Iterator<Item = (NameHash, String)>,
-        range: Range,
+        range: &Range,
     ) -> Result<(), Exhausted> {
         let names: Vec<_> = names.collect();
         let wanted: BTreeSet<_> = names.iter().map(|(hash, _)| *hash).collect();
@@ -148,8 +148,8 @@ impl Space {
             let full = Exhausted { what, limit: range.limit, size: range.size };
             // What leaves in this very step may still be in use by packets: take it last.
             let index = self
-                .search(&range, |index| !resting.contains(&index) && !taken.contains(&index))
-                .or_else(|| self.search(&range, |index| !taken.contains(&index)))
+                .search(range, |index| !resting.contains(&index) && !taken.contains(&index))
+                .or_else(|| self.search(range, |index| !taken.contains(&index)))
                 .ok_or(full)?;
             taken.insert(index);
             self.by_name.insert(hash, index);

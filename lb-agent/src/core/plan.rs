@@ -104,10 +104,15 @@ pub fn plan(observed: &Image, target: &Target, pages: u32) -> Result<Vec<Op>, No
     ops.extend(
         gone(&observed.services, &target.services).map(|key| Op::RemoveService { key: *key }),
     );
-    ops.extend(gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index }));
-    ops.extend(
-        gone(&observed.backends, &target.backends).map(|index| Op::RemoveBackend { index: *index }),
-    );
+    let pools = gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index });
+    let backends = gone(&observed.backends, &target.backends)
+        .map(|index| Op::RemoveBackend { index: *index });
+    let mut unused = pools.chain(backends).peekable();
+    if unused.peek().is_some() {
+        // A packet may have read the service or the slot that led here a moment ago.
+        ops.push(Op::AwaitReaders);
+    }
+    ops.extend(unused);
     Ok(ops)
 }
 

@@ -118,3 +118,6 @@ fn build(pool: &str, inputs: &Inputs) -> Result<Arc<[Slot]>, BuildError> {
     };
     Ok(positions.into_iter().map(slot_of).collect())
 }
+
+#[cfg(test)]
+mod tests;

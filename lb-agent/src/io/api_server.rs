@@ -1,7 +1,7 @@
 //! The control API: HTTP on a Unix socket, each request handed to the agent's loop and answered.
 //!
 //! Handlers parse and pass on; what a request means is decided in the loop, one at a time. Every
-//! error, axum's own included, leaves as a problem document (RFC 9457). The OpenAPI document is
+//! error, axum's own included, leaves as a problem document (RFC 9457). The `OpenAPI` document is
 //! made from the handlers and served beside them.
 
 mod problem;

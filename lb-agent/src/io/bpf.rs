@@ -1,7 +1,7 @@
 //! The balancer program in the kernel: load, adopt, attach, replace, test-run, detach.
 //!
 //! Maps and links are pinned, so they outlive this process. A new agent finds them, replaces the
-//! program of each link atomically and goes on with the same maps. Attachments are bpf_links only:
+//! program of each link atomically and goes on with the same maps. Attachments are `bpf_link`s only:
 //! the netlink way cannot be pinned and would be left behind by a crash.
 
 mod attach;

@@ -110,7 +110,7 @@ pub const fn table_pages(limits: &Limits) -> u32 {
 }
 
 /// Bytes the maps of `limits` take on a machine with `cpus` possible CPUs: keys, values and, for
-/// hash entries, the kernel's 48 bytes of links and buckets each (struct htab_elem and bucket).
+/// hash entries, the kernel's 48 bytes of links and buckets each (`struct htab_elem` and bucket).
 pub fn memory_bytes(limits: &Limits, cpus: u64) -> u64 {
     let bytes = |shape: &MapShape| {
         let entries = u64::from(shape.max_entries);
@@ -159,7 +159,7 @@ impl Maps {
     /// The service map cannot be read.
     pub fn observe(&self) -> Result<Image, MapsError> {
         let mut image = Image::default();
-        for entry in self.services.iter() {
+        for entry in &self.services {
             let (key, value) = entry.map_err(kernel("read", map::SERVICES))?;
             image.services.insert(from_words(key), from_words(value));
         }
@@ -221,7 +221,7 @@ impl Maps {
                 Ok(())
             }
             Op::AwaitReaders => {
-                std::thread::sleep(READERS_GRACE);
+                await_readers();
                 Ok(())
             }
         }
@@ -318,6 +318,11 @@ impl<T: FromBytes + IntoBytes + Immutable, const N: usize> MappedArray<T, N> {
             cell.store(word, Ordering::Release);
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the kernel has no event to wait for here")]
+fn await_readers() {
+    std::thread::sleep(READERS_GRACE);
 }
 
 fn to_words<T: IntoBytes + Immutable, const N: usize>(value: &T) -> [u64; N] {

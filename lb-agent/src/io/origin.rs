@@ -190,7 +190,8 @@ pub fn attach(config: &OriginConfig, pin_dir: &Path) -> Result<(), OriginError> 
         return Err(OriginError::NotBpffs { dir: existing.to_owned() });
     }
     let ifindex = nix::net::if_::if_nametoindex(config.interface.as_str())
-        .map_err(|_| OriginError::NoInterface { interface: config.interface.clone() })?;
+        .ok()
+        .ok_or_else(|| OriginError::NoInterface { interface: config.interface.clone() })?;
     let mut origin = Origin::load(&config.sources, &config.vips)?;
     fs::create_dir_all(pin_dir).map_err(|source| failed("create", pin_dir, source))?;
     let program = origin

@@ -4,7 +4,7 @@
 //! PIN_DIR/v1/maps/SERVICES ...      one file per map
 //! PIN_DIR/v1/links/native-eth0 ...  one file per interface: mode, dash, name
 //! ```
-//! The directory carries the layout version. Whoever holds the lock on PIN_DIR is the one agent
+//! The directory carries the layout version. Whoever holds the lock on `PIN_DIR` is the one agent
 //! that may write to these maps. Nothing is adopted before type, sizes and flags of every pinned
 //! map have been compared: a program that reads a map of another layout corrupts traffic.
 

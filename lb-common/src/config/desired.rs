@@ -134,10 +134,7 @@ impl Weight {
 
     /// Weight `value`, if it is in range.
     pub fn new(value: u64) -> Option<Self> {
-        u16::try_from(value)
-            .ok()
-            .filter(|value| *value <= Self::MAX)
-            .map(Self)
+        u16::try_from(value).ok().filter(|value| *value <= Self::MAX).map(Self)
     }
 
     /// The number itself.

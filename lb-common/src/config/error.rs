@@ -67,11 +67,7 @@ impl Findings {
 
     /// Notes a problem at a path that has been kept.
     pub(super) fn add_steps(&mut self, steps: Steps, part: Part, message: impl Into<String>) {
-        self.0.push(Finding {
-            steps,
-            part,
-            message: message.into(),
-        });
+        self.0.push(Finding { steps, part, message: message.into() });
     }
 
     /// Whether nothing is wrong.
@@ -85,26 +81,17 @@ impl Findings {
         let mut problems: Vec<_> = self
             .0
             .into_iter()
-            .map(
-                |Finding {
-                     steps,
-                     part,
-                     message,
-                 }| {
-                    let place = positions.find(&steps, part);
-                    Problem {
-                        line: place.map(|(line, _)| line),
-                        column: place.map(|(_, column)| column),
-                        path: steps.to_string(),
-                        message,
-                    }
-                },
-            )
+            .map(|Finding { steps, part, message }| {
+                let place = positions.find(&steps, part);
+                Problem {
+                    line: place.map(|(line, _)| line),
+                    column: place.map(|(_, column)| column),
+                    path: steps.to_string(),
+                    message,
+                }
+            })
             .collect();
         problems.sort_by_key(|problem| (problem.line, problem.column));
-        ConfigError {
-            origin: origin.to_string(),
-            problems,
-        }
+        ConfigError { origin: origin.to_string(), problems }
     }
 }

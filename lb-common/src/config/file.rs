@@ -194,12 +194,7 @@ pub struct LimitsFile {
 
 impl Default for LimitsFile {
     fn default() -> Self {
-        Self {
-            services: 16_384,
-            pools: 1024,
-            backends: 16_384,
-            table_slots: 8_388_608,
-        }
+        Self { services: 16_384, pools: 1024, backends: 16_384, table_slots: 8_388_608 }
     }
 }
 

@@ -132,10 +132,7 @@ impl Positions {
             let Ok((event, span)) = event else { break };
             walk.on_event(&event, place(&span.start));
         }
-        Self {
-            nodes: walk.nodes,
-            duplicates: walk.duplicates,
-        }
+        Self { nodes: walk.nodes, duplicates: walk.duplicates }
     }
 
     /// One problem for each name that a mapping has more than once.
@@ -201,13 +198,8 @@ struct Walk {
 }
 
 enum Collection {
-    Sequence {
-        node: usize,
-    },
-    Mapping {
-        node: usize,
-        name: Option<(String, Place)>,
-    },
+    Sequence { node: usize },
+    Mapping { node: usize, name: Option<(String, Place)> },
 }
 
 impl Walk {
@@ -246,9 +238,7 @@ impl Walk {
     /// Keeps `text` as the name of the next field, if a name is what the mapping expects.
     fn take_as_name(&mut self, text: &str, place: Place) -> bool {
         match self.open.last_mut() {
-            Some(Collection::Mapping {
-                name: name @ None, ..
-            }) => {
+            Some(Collection::Mapping { name: name @ None, .. }) => {
                 *name = Some((text.to_string(), place));
                 true
             }
@@ -258,11 +248,7 @@ impl Walk {
 
     /// A collection as a name ("? [a]: b") is a node apart, and its value belongs to "?".
     fn add_collection(&mut self, place: Place) -> usize {
-        if self.take_as_name("?", place) {
-            self.push(None, None, place)
-        } else {
-            self.add(place)
-        }
+        if self.take_as_name("?", place) { self.push(None, None, place) } else { self.add(place) }
     }
 
     /// Adds a node under the collection that is open.
@@ -291,25 +277,14 @@ impl Walk {
         let fields = self.nodes.get_mut(parent).map(|parent| &mut parent.fields);
         if let Some(earlier) = fields.and_then(|fields| fields.insert(name.clone(), node)) {
             let first = self.nodes.get(earlier).and_then(|node| node.name);
-            self.duplicates.push(Duplicate {
-                mapping: parent,
-                name,
-                first,
-                second: at,
-            });
+            self.duplicates.push(Duplicate { mapping: parent, name, first, second: at });
         }
         node
     }
 
     fn push(&mut self, parent: Option<(usize, Step)>, name: Option<Place>, value: Place) -> usize {
         let (fields, items) = (BTreeMap::new(), Vec::new());
-        self.nodes.push(Node {
-            parent,
-            name,
-            value,
-            fields,
-            items,
-        });
+        self.nodes.push(Node { parent, name, value, fields, items });
         self.nodes.len() - 1
     }
 }

@@ -50,10 +50,7 @@ pub(super) fn read(origin: &str, text: &str) -> Result<ConfigFile, ConfigError> 
         };
         let applied = apply(&mut tree, &trouble.steps, mend);
         // What is wrong with a placeholder is our doing and no news.
-        if !mended
-            .iter()
-            .any(|field| trouble.steps.0.starts_with(&field.0))
-        {
+        if !mended.iter().any(|field| trouble.steps.0.starts_with(&field.0)) {
             mended.push(trouble.steps.clone());
             let (steps, part) = trouble.shown_at();
             findings.add_steps(steps, part, &*trouble.message);
@@ -73,10 +70,7 @@ fn syntax_error(origin: &str, text: &str, error: &serde_yaml::Error) -> ConfigEr
         // The library tells where the mapping starts; the walk tells where the second key stands.
         let problems = Positions::of(text).duplicates();
         if !problems.is_empty() {
-            return ConfigError {
-                origin: origin.to_string(),
-                problems,
-            };
+            return ConfigError { origin: origin.to_string(), problems };
         }
     }
     if let Some(location) = &location {
@@ -89,10 +83,7 @@ fn syntax_error(origin: &str, text: &str, error: &serde_yaml::Error) -> ConfigEr
         path: String::new(),
         message,
     };
-    ConfigError {
-        origin: origin.to_string(),
-        problems: vec![problem],
-    }
+    ConfigError { origin: origin.to_string(), problems: vec![problem] }
 }
 
 /// What is done to the tree so that reading can go on.
@@ -127,36 +118,18 @@ impl Trouble {
                 Some(near) => format!("unknown field; did you mean \"{near}\"?"),
                 None => format!("unknown field; known here: {}", known.join(", ")),
             };
-            Self {
-                steps,
-                message,
-                mend: Some(Mend::TakeOut),
-            }
+            Self { steps, message, mend: Some(Mend::TakeOut) }
         } else if message.starts_with("missing field") {
             steps.0.push(Step::Field(name.to_string()));
             let message = format!("missing field \"{name}\"");
-            Self {
-                steps,
-                message,
-                mend: Some(Mend::PutIn),
-            }
+            Self { steps, message, mend: Some(Mend::PutIn) }
         } else if message.starts_with("unknown variant") {
-            let mend = known
-                .first()
-                .map(|known| Mend::Replace(Value::from(*known)));
+            let mend = known.first().map(|known| Mend::Replace(Value::from(*known)));
             let message = format!("\"{name}\" is not one of: {}", known.join(", "));
-            Self {
-                steps,
-                message,
-                mend,
-            }
+            Self { steps, message, mend }
         } else {
             let (message, placeholder) = in_plain_words(message);
-            Self {
-                steps,
-                message,
-                mend: placeholder.map(Mend::Replace),
-            }
+            Self { steps, message, mend: placeholder.map(Mend::Replace) }
         }
     }
 
@@ -179,9 +152,7 @@ fn in_plain_words(message: &str) -> (String, Option<Value>) {
     let Some((found, expected)) = message.split_once(", expected ") else {
         return (message.to_string(), None);
     };
-    let found = found
-        .replace("unit value", "nothing")
-        .replace("map", "mapping");
+    let found = found.replace("unit value", "nothing").replace("map", "mapping");
     let (expected, placeholder) = match expected {
         "a string" => (expected, Value::from("")),
         "i64" => ("a whole number", Value::from(0)),

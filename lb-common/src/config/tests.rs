@@ -42,34 +42,21 @@ fn accepted(text: &str) -> Desired {
 }
 
 fn refused(text: &str) -> String {
-    parse("edge.yaml", text)
-        .expect_err("the text must be refused")
-        .to_string()
+    parse("edge.yaml", text).expect_err("the text must be refused").to_string()
 }
 
 #[test]
 fn what_the_file_says_is_in_the_result() {
     let desired = accepted(BASE);
     assert_eq!(desired.node.name, "edge-1");
-    assert_eq!(
-        desired.node.encap_source_ipv4,
-        Some("10.2.0.2".parse().unwrap())
-    );
-    assert_eq!(
-        desired.node.encap_source_ipv6,
-        Some("fd00:2::2".parse().unwrap())
-    );
+    assert_eq!(desired.node.encap_source_ipv4, Some("10.2.0.2".parse().unwrap()));
+    assert_eq!(desired.node.encap_source_ipv6, Some("fd00:2::2".parse().unwrap()));
     assert_eq!(desired.interfaces[0].name, "eth0");
     let pool = &desired.pools["web"];
     assert_eq!(pool.backends["web-2"].address.to_string(), "fd00:4::2");
     assert_eq!(pool.backends["web-2"].weight.value(), 50);
     let health = pool.health.as_ref().unwrap();
-    assert_eq!(
-        health.kind,
-        HealthKind::Http {
-            path: "/healthz".into()
-        }
-    );
+    assert_eq!(health.kind, HealthKind::Http { path: "/healthz".into() });
     let service = &desired.services["web"];
     assert_eq!(service.vip.to_string(), "203.0.113.10");
     assert_eq!(service.protocol, Protocol::Tcp);
@@ -81,14 +68,8 @@ fn what_the_file_says_is_in_the_result() {
 fn what_the_file_leaves_out_has_its_documented_default() {
     let desired = accepted(BASE);
     assert_eq!(desired.interfaces[0].mode, Mode::Auto);
-    assert_eq!(
-        (desired.limits.services, desired.limits.pools),
-        (16_384, 1024)
-    );
-    assert_eq!(
-        (desired.limits.backends, desired.limits.table_slots),
-        (16_384, 8_388_608)
-    );
+    assert_eq!((desired.limits.services, desired.limits.pools), (16_384, 1024));
+    assert_eq!((desired.limits.backends, desired.limits.table_slots), (16_384, 8_388_608));
     let pool = &desired.pools["web"];
     assert_eq!(pool.scheduler, Scheduler::Maglev);
     assert_eq!(pool.encapsulation, Encapsulation::Ipip);
@@ -105,10 +86,7 @@ fn what_the_file_leaves_out_has_its_documented_default() {
 
 #[test]
 fn the_default_hash_seed_never_changes() {
-    assert_eq!(
-        accepted(BASE).hash_seed,
-        [0x78b1_0897_b2ac_aad5, 0x0994_9516_deb8_5555]
-    );
+    assert_eq!(accepted(BASE).hash_seed, [0x78b1_0897_b2ac_aad5, 0x0994_9516_deb8_5555]);
 }
 
 #[test]
@@ -123,10 +101,7 @@ fn the_text_of_the_hash_seed_decides_the_seed() {
     assert_eq!(with("sixteen letters!"), with("sixteen letters!"));
     assert_ne!(with("sixteen letters!"), with("sixteen letters?"));
     assert_ne!(with("sixteen letters!"), accepted(BASE).hash_seed);
-    assert_eq!(
-        with(super::file::default::HASH_SEED),
-        accepted(BASE).hash_seed
-    );
+    assert_eq!(with(super::file::default::HASH_SEED), accepted(BASE).hash_seed);
 }
 
 #[test]
@@ -146,20 +121,12 @@ fn a_pool_may_have_no_backend_or_only_weights_of_zero() {
                 pools: [ { name: web, backends: [] } ]\nservices: []\n";
     assert!(accepted(none).pools["web"].backends.is_empty());
     let zero = edited("weight: 50", "weight: 0").replace("10.3.0.2", "10.3.0.2\n        weight: 0");
-    assert!(
-        accepted(&zero).pools["web"]
-            .backends
-            .values()
-            .all(|b| b.weight.value() == 0)
-    );
+    assert!(accepted(&zero).pools["web"].backends.values().all(|b| b.weight.value() == 0));
 }
 
 #[test]
 fn port_zero_alone_is_any_port() {
-    assert_eq!(
-        accepted(&edited("[443, 80]", "[0]")).services["web"].ports,
-        [0]
-    );
+    assert_eq!(accepted(&edited("[443, 80]", "[0]")).services["web"].ports, [0]);
 }
 
 #[test]
@@ -171,26 +138,15 @@ fn one_vip_may_be_shared_by_other_protocols_and_ports() {
 
 #[test]
 fn table_slots_of_the_limits_are_whole_pages() {
-    let text = edited(
-        "interfaces:",
-        "limits: { table_slots: 131073 }\ninterfaces:",
-    );
+    let text = edited("interfaces:", "limits: { table_slots: 131073 }\ninterfaces:");
     assert_eq!(accepted(&text).limits.table_slots, 132_096);
 }
 
 #[test]
 fn durations_are_read_in_each_unit() {
-    let cases = vec![
-        ("1500ms", 1500),
-        ("90s", 90_000),
-        ("2m", 120_000),
-        ("1h", 3_600_000),
-    ];
+    let cases = vec![("1500ms", 1500), ("90s", 90_000), ("2m", 120_000), ("1h", 3_600_000)];
     for (interval, ms) in cases {
-        let text = edited(
-            "path: /healthz",
-            &std::format!("path: /, interval: {interval}"),
-        );
+        let text = edited("path: /healthz", &std::format!("path: /, interval: {interval}"));
         let health = accepted(&text).pools["web"].health.clone().unwrap();
         assert_eq!(health.interval, Duration::from_millis(ms), "{interval}");
     }
@@ -198,10 +154,8 @@ fn durations_are_read_in_each_unit() {
 
 #[test]
 fn an_anchor_may_be_used_for_what_repeats() {
-    let text = edited("{ type: http, path: /healthz }", "&check { type: tcp }").replace(
-        "services:\n",
-        "  - { name: api, health: *check, backends: [] }\nservices:\n",
-    );
+    let text = edited("{ type: http, path: /healthz }", "&check { type: tcp }")
+        .replace("services:\n", "  - { name: api, health: *check, backends: [] }\nservices:\n");
     let desired = accepted(&text);
     assert_eq!(desired.pools["api"].health, desired.pools["web"].health);
 }
@@ -246,10 +200,7 @@ edge.yaml:15:15: services[0].protocol: \"icmp\" is not one of: tcp, udp"
 fn a_text_of_another_kind_is_refused_in_full_and_soon() {
     let text = "node: 5\npools: 3\nservices: [a, { b: c }]\ninterfaces:\n";
     let refusal = refused(text);
-    assert!(
-        refusal.contains("interfaces: invalid type: nothing, expected a list"),
-        "{refusal}"
-    );
+    assert!(refusal.contains("interfaces: invalid type: nothing, expected a list"), "{refusal}");
     assert!(refusal.contains("edge.yaml:3:12: services[0]: invalid type: string \"a\""));
     assert_eq!(refusal.lines().count(), 10, "{refusal}");
 }

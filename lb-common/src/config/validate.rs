@@ -63,11 +63,7 @@ fn node(file: &NodeFile, findings: &mut Findings) -> Option<Node> {
     let ipv4 = ipv4.map(|text| values::ipv4(text, &source.field("ipv4"), findings));
     let ipv6 = file.encap_source.ipv6.as_deref();
     let ipv6 = ipv6.map(|text| values::ipv6(text, &source.field("ipv6"), findings));
-    Some(Node {
-        name: name?,
-        encap_source_ipv4: ipv4.flatten(),
-        encap_source_ipv6: ipv6.flatten(),
-    })
+    Some(Node { name: name?, encap_source_ipv4: ipv4.flatten(), encap_source_ipv6: ipv6.flatten() })
 }
 
 fn interfaces(files: &[InterfaceFile], findings: &mut Findings) -> Option<Vec<Interface>> {
@@ -80,12 +76,8 @@ fn interfaces(files: &[InterfaceFile], findings: &mut Findings) -> Option<Vec<In
     for (index, file) in files.iter().enumerate() {
         let interface = list.item(index);
         interfaces.push(
-            values::interface_name(&file.name, &interface.field("name"), findings).map(|name| {
-                Interface {
-                    name,
-                    mode: file.mode,
-                }
-            }),
+            values::interface_name(&file.name, &interface.field("name"), findings)
+                .map(|name| Interface { name, mode: file.mode }),
         );
     }
     interfaces.into_iter().collect()
@@ -95,18 +87,12 @@ fn interfaces(files: &[InterfaceFile], findings: &mut Findings) -> Option<Vec<In
 fn hash_seed(file: &ClusterFile, findings: &mut Findings) -> Option<[u64; 2]> {
     let text = file.hash_seed.as_deref().unwrap_or(default::HASH_SEED);
     if !limit::HASH_SEED_CHARS.contains(&text.chars().count()) {
-        let message = format!(
-            "must be {} characters long",
-            values::span(&limit::HASH_SEED_CHARS)
-        );
+        let message = format!("must be {} characters long", values::span(&limit::HASH_SEED_CHARS));
         findings.add(&Path::Root.field("cluster").field("hash_seed"), message);
         return None;
     }
     let [a, b] = NAME_SEED;
-    Some([
-        stable_hash([a, b], text.as_bytes()),
-        stable_hash([b, a], text.as_bytes()),
-    ])
+    Some([stable_hash([a, b], text.as_bytes()), stable_hash([b, a], text.as_bytes())])
 }
 
 fn limits(file: &LimitsFile, findings: &mut Findings) -> Option<Limits> {
@@ -134,26 +120,13 @@ fn sizes(file: &ConfigFile, limits: &Limits, findings: &mut Findings) {
             findings.add(&Path::Root.field(list), message);
         }
     };
-    let entries = file
-        .services
-        .iter()
-        .map(|service| count(&service.ports))
-        .sum();
-    fit(
-        "services",
-        "ports of services",
-        entries,
-        "services",
-        limits.services,
-    );
+    let entries = file.services.iter().map(|service| count(&service.ports)).sum();
+    fit("services", "ports of services", entries, "services", limits.services);
     fit("pools", "pools", count(&file.pools), "pools", limits.pools);
     let backends = file.pools.iter().map(|pool| count(&pool.backends)).sum();
     fit("pools", "backends", backends, "backends", limits.backends);
 
-    let slots = file
-        .pools
-        .iter()
-        .filter_map(|pool| u32::try_from(pool.table_slots).ok());
+    let slots = file.pools.iter().filter_map(|pool| u32::try_from(pool.table_slots).ok());
     let rounded = slots.map(|slots| u64::from(slots.div_ceil(SLOTS_PER_PAGE) * SLOTS_PER_PAGE));
     // While a table is replaced, the old one and the new one stand side by side.
     let wanted = rounded.clone().sum::<u64>() + rounded.max().unwrap_or(0);

@@ -14,35 +14,18 @@ const SEED: [u64; 2] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
 
 /// Owners by name, so that tables of different inputs can be compared.
 fn owners<'a>(slots: u32, backends: &[(&'a str, u16)]) -> Vec<&'a str> {
-    let entries: Vec<_> = backends
-        .iter()
-        .map(|&(name, weight)| Entry { name, weight })
-        .collect();
-    let input = TableInput {
-        pool: "web",
-        slots,
-        seed: SEED,
-        entries: &entries,
-    };
+    let entries: Vec<_> = backends.iter().map(|&(name, weight)| Entry { name, weight }).collect();
+    let input = TableInput { pool: "web", slots, seed: SEED, entries: &entries };
     let table = build(&input).unwrap();
-    table
-        .into_iter()
-        .map(|position| entries[position as usize].name)
-        .collect()
+    table.into_iter().map(|position| entries[position as usize].name).collect()
 }
 
 fn refs(backends: &[(String, u16)]) -> Vec<(&str, u16)> {
-    backends
-        .iter()
-        .map(|(name, weight)| (name.as_str(), *weight))
-        .collect()
+    backends.iter().map(|(name, weight)| (name.as_str(), *weight)).collect()
 }
 
 fn named(weights: &[u16]) -> Vec<(String, u16)> {
-    (0..)
-        .zip(weights)
-        .map(|(number, weight)| (format!("web-{number}"), *weight))
-        .collect()
+    (0..).zip(weights).map(|(number, weight)| (format!("web-{number}"), *weight)).collect()
 }
 
 fn moved(before: &[&str], after: &[&str]) -> usize {
@@ -61,9 +44,7 @@ fn to_f64(count: usize) -> f64 {
 
 /// Weights that look random, the same in every run.
 fn mixed_weights(count: u32) -> Vec<u16> {
-    (0..count)
-        .map(|n| u16::try_from(1 + n.wrapping_mul(2_654_435_761) % 1000).unwrap())
-        .collect()
+    (0..count).map(|n| u16::try_from(1 + n.wrapping_mul(2_654_435_761) % 1000).unwrap()).collect()
 }
 
 #[test]
@@ -99,21 +80,13 @@ fn equal_weights_give_the_table_of_the_paper() {
     for weight in [1, 100, 1000] {
         let names = ["a", "b", "c", "d", "e"];
         let entries = names.map(|name| Entry { name, weight });
-        let input = TableInput {
-            pool: "web",
-            slots: 251,
-            seed: SEED,
-            entries: &entries,
-        };
+        let input = TableInput { pool: "web", slots: 251, seed: SEED, entries: &entries };
         let walks = names.map(|name| {
             let walk = super::Walks::new(&input).of(name);
             (walk.next as usize, walk.skip as usize)
         });
-        let table: Vec<_> = build(&input)
-            .unwrap()
-            .into_iter()
-            .map(|position| position as usize)
-            .collect();
+        let table: Vec<_> =
+            build(&input).unwrap().into_iter().map(|position| position as usize).collect();
         assert_eq!(table, classic_maglev(&walks, 251), "weight {weight}");
     }
 }
@@ -134,10 +107,7 @@ fn a_hundred_mixed_weights_are_met_within_one_percent_of_the_table() {
     for (name, weight) in refs {
         let wanted = f64::from(weight) / f64::from(total);
         let got = share(&table, name);
-        assert!(
-            (got - wanted).abs() < 0.0005,
-            "{name}: {got} instead of {wanted}"
-        );
+        assert!((got - wanted).abs() < 0.0005, "{name}: {got} instead of {wanted}");
     }
 }
 
@@ -164,41 +134,12 @@ fn no_weight_at_all_gives_an_empty_table() {
 #[test]
 fn pool_seed_and_size_each_change_the_table() {
     let entries = ["a", "b", "c"].map(|name| Entry { name, weight: 1 });
-    let base = TableInput {
-        pool: "web",
-        slots: 251,
-        seed: SEED,
-        entries: &entries,
-    };
+    let base = TableInput { pool: "web", slots: 251, seed: SEED, entries: &entries };
     let table = build(&base).unwrap();
-    assert_ne!(
-        table,
-        build(&TableInput {
-            pool: "api",
-            ..base
-        })
-        .unwrap()
-    );
-    assert_ne!(
-        table,
-        build(&TableInput {
-            seed: [SEED[0], 1],
-            ..base
-        })
-        .unwrap()
-    );
-    assert_ne!(
-        table,
-        build(&TableInput {
-            seed: [1, SEED[1]],
-            ..base
-        })
-        .unwrap()
-    );
-    assert_ne!(
-        table,
-        build(&TableInput { slots: 257, ..base }).unwrap()[..251]
-    );
+    assert_ne!(table, build(&TableInput { pool: "api", ..base }).unwrap());
+    assert_ne!(table, build(&TableInput { seed: [SEED[0], 1], ..base }).unwrap());
+    assert_ne!(table, build(&TableInput { seed: [1, SEED[1]], ..base }).unwrap());
+    assert_ne!(table, build(&TableInput { slots: 257, ..base }).unwrap()[..251]);
 }
 
 #[test]
@@ -206,28 +147,12 @@ fn impossible_inputs_are_refused() {
     let two = ["a", "b"].map(|name| Entry { name, weight: 1 });
     let same = ["a", "a"].map(|name| Entry { name, weight: 1 });
     let many = ["a", "b", "c"].map(|name| Entry { name, weight: 1 });
-    let of = |slots, entries| {
-        build(&TableInput {
-            pool: "web",
-            slots,
-            seed: SEED,
-            entries,
-        })
-    };
+    let of = |slots, entries| build(&TableInput { pool: "web", slots, seed: SEED, entries });
     for slots in [0, 1, 4, 65_536] {
         assert_eq!(of(slots, &two), Err(BuildError::NotPrime { slots }));
     }
-    assert_eq!(
-        of(251, &same),
-        Err(BuildError::DuplicateName { name: "a".into() })
-    );
-    assert_eq!(
-        of(2, &many),
-        Err(BuildError::TooFewSlots {
-            slots: 2,
-            entries: 3
-        })
-    );
+    assert_eq!(of(251, &same), Err(BuildError::DuplicateName { name: "a".into() }));
+    assert_eq!(of(2, &many), Err(BuildError::TooFewSlots { slots: 2, entries: 3 }));
 }
 
 #[test]
@@ -249,15 +174,8 @@ fn primes_are_told_from_other_numbers() {
 #[test]
 fn removing_one_backend_moves_little_more_than_its_share() {
     let sizes = [2, 3, 10, 100, 1000];
-    for (count, mixed) in sizes
-        .into_iter()
-        .flat_map(|count| [(count, false), (count, true)])
-    {
-        let weights = if mixed {
-            mixed_weights(count)
-        } else {
-            vec![100; count as usize]
-        };
+    for (count, mixed) in sizes.into_iter().flat_map(|count| [(count, false), (count, true)]) {
+        let weights = if mixed { mixed_weights(count) } else { vec![100; count as usize] };
         let all = named(&weights);
         let before = owners(SLOTS, &refs(&all));
         for removed in [0, all.len() / 2, all.len() - 1] {
@@ -265,10 +183,7 @@ fn removing_one_backend_moves_little_more_than_its_share() {
             let (gone, _) = rest.remove(removed);
             let ratio = to_f64(moved(&before, &owners(SLOTS, &refs(&rest)))) / f64::from(SLOTS);
             let own = share(&before, &gone);
-            assert!(
-                ratio <= own + 0.02,
-                "{gone} of {count} (mixed: {mixed}) moves {ratio}"
-            );
+            assert!(ratio <= own + 0.02, "{gone} of {count} (mixed: {mixed}) moves {ratio}");
         }
     }
 }
@@ -292,10 +207,7 @@ fn changing_one_weight_moves_little_more_than_the_difference() {
         let name = backends[count / 2].0.as_str();
         let difference = (share(&before, name) - share(&after, name)).abs();
         let ratio = to_f64(moved(&before, &after)) / f64::from(SLOTS);
-        assert!(
-            ratio <= difference + 0.02,
-            "{count} x {from}, one to {to}: moves {ratio}"
-        );
+        assert!(ratio <= difference + 0.02, "{count} x {from}, one to {to}: moves {ratio}");
     }
 }
 

@@ -21,11 +21,7 @@ fn stable_hash_equals_the_reference_vectors() {
         (15, 0xa129_ca61_49be_45e5),
     ];
     for (length, hash) in vectors {
-        assert_eq!(
-            stable_hash(REFERENCE_KEY, &input[..length]),
-            hash,
-            "{length} bytes"
-        );
+        assert_eq!(stable_hash(REFERENCE_KEY, &input[..length]), hash, "{length} bytes");
     }
 }
 

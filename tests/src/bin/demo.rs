@@ -1,4 +1,4 @@
-//! The load balancer at work, in about 25 seconds: `cargo xtask demo`.
+//! The load balancer at work, in about 15 seconds: `cargo xtask demo`.
 //!
 //! Builds a private network of namespaces on this machine, balances real HTTP traffic over three
 //! nginx origins, and shows what happens when weights change, an origin is drained, and the
@@ -21,10 +21,7 @@ fn main() -> ExitCode {
     let mut screen = screen::Screen::new(steps::COUNT);
     match steps::run(&mut screen) {
         Ok(()) => {
-            screen.line(&format!(
-                "Demo done in {:.1} s.",
-                start.elapsed().as_secs_f64()
-            ));
+            screen.line(&format!("Demo done in {:.1} s.", start.elapsed().as_secs_f64()));
             ExitCode::SUCCESS
         }
         Err(error) => {

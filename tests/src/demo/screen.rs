@@ -33,12 +33,7 @@ pub(crate) struct Screen {
 impl Screen {
     /// For a demo of so many steps.
     pub(crate) fn new(steps: usize) -> Self {
-        Self {
-            steps,
-            current: 0,
-            out: stdout(),
-            errors: stderr(),
-        }
+        Self { steps, current: 0, out: stdout(), errors: stderr() }
     }
 
     /// Whether tables can be drawn over and over in the same place.
@@ -107,12 +102,7 @@ fn table_text(rows: &[Row], tally: &Tally, remark: &str) -> String {
         "{INDENT}{:10} {:>6}  {:9} {:>8} {:>7}\n",
         "origin", "weight", "state", "requests", "share"
     );
-    for Row {
-        origin,
-        weight,
-        state,
-    } in rows
-    {
+    for Row { origin, weight, state } in rows {
         let share = tally.share(origin);
         let requests = tally.of(origin);
         let bar = bar(share);
@@ -123,20 +113,12 @@ fn table_text(rows: &[Row], tally: &Tally, remark: &str) -> String {
             share * 100.0
         );
     }
-    let _ = write!(
-        text,
-        "{INDENT}{} answered, {} failed{remark}",
-        tally.answered(),
-        tally.failed()
-    );
+    let _ =
+        write!(text, "{INDENT}{} answered, {} failed{remark}", tally.answered(), tally.failed());
     text
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "share is in 0..=1"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "share is in 0..=1")]
 fn bar(share: f64) -> String {
     "█".repeat((share * BAR_WIDTH).round() as usize)
 }

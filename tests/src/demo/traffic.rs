@@ -56,18 +56,11 @@ impl Phase {
 
     /// What was counted after `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
-        Self {
-            v4: self.v4.since(&earlier.v4),
-            v6: self.v6.since(&earlier.v6),
-        }
+        Self { v4: self.v4.since(&earlier.v4), v6: self.v6.since(&earlier.v6) }
     }
 
     fn remark(&self) -> String {
-        format!(
-            "  (IPv4 {}, IPv6 {})",
-            self.v4.answered(),
-            self.v6.answered()
-        )
+        format!("  (IPv4 {}, IPv6 {})", self.v4.answered(), self.v6.answered())
     }
 }
 
@@ -84,20 +77,14 @@ impl Traffic {
     /// Asks the agent for weights, states and shares.
     pub(crate) fn look_at_backends(&mut self, agent: &Agent) -> Result<()> {
         let list = agent.files.ctl_json(&["backend", "list", "web"])?;
-        let items = list
-            .get("items")
-            .and_then(Value::as_array)
-            .context("no backends")?;
+        let items = list.get("items").and_then(Value::as_array).context("no backends")?;
         self.backends = items.iter().map(backend).collect::<Result<_>>()?;
         Ok(())
     }
 
     /// Everything counted so far; requests counted later began after this call.
     pub(crate) fn mark(&self) -> Result<Phase> {
-        Ok(Phase {
-            v4: self.v4.settle()?,
-            v6: self.v6.settle()?,
-        })
+        Ok(Phase { v4: self.v4.settle()?, v6: self.v6.settle()? })
     }
 
     /// Shows for `duration` where requests begun from now on go, and gives their counts.
@@ -130,10 +117,7 @@ impl Traffic {
     /// Fails unless the requests were spread as the agent's table is.
     pub(crate) fn expect_spread(&self, phase: &Phase) -> Result<()> {
         let tally = phase.both();
-        ensure!(
-            tally.answered() >= ENOUGH,
-            "too few answers to judge the spread: {tally}"
-        );
+        ensure!(tally.answered() >= ENOUGH, "too few answers to judge the spread: {tally}");
         for Backend { name, share, .. } in &self.backends {
             let seen = tally.share(name);
             ensure!(
@@ -152,10 +136,7 @@ impl Traffic {
     }
 
     fn so_far(&self) -> Phase {
-        Phase {
-            v4: self.v4.snapshot(),
-            v6: self.v6.snapshot(),
-        }
+        Phase { v4: self.v4.snapshot(), v6: self.v6.snapshot() }
     }
 
     fn rows(&self) -> Vec<Row> {

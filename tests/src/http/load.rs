@@ -58,11 +58,7 @@ impl Load {
 
     /// What was counted so far.
     pub fn snapshot(&self) -> Tally {
-        self.shared
-            .tally
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until every request that is under way now has ended, and gives what was counted so
@@ -75,10 +71,7 @@ impl Load {
         let before: Vec<u64> = self.shared.finished.iter().map(count).collect();
         wait_until("the requests under way to end", SETTLE_LIMIT, || {
             let now = self.shared.finished.iter().map(count);
-            Ok(now
-                .zip(&before)
-                .all(|(now, before)| now > *before)
-                .then_some(()))
+            Ok(now.zip(&before).all(|(now, before)| now > *before).then_some(()))
         })?;
         Ok(self.snapshot())
     }
@@ -108,9 +101,7 @@ impl Load {
         self.shared.stop.store(true, Ordering::SeqCst);
         for worker in self.workers.drain(..) {
             worker.thread().unpark();
-            worker
-                .join()
-                .map_err(|_panic| anyhow!("a thread of the HTTP load panicked"))??;
+            worker.join().map_err(|_panic| anyhow!("a thread of the HTTP load panicked"))??;
         }
         Ok(())
     }
@@ -127,10 +118,7 @@ impl Shared {
     fn work(&self, worker: usize, target: SocketAddr, pause: Duration) {
         while !self.stop.load(Ordering::SeqCst) {
             let outcome = fetch(target, &[]);
-            self.tally
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .add(outcome);
+            self.tally.lock().unwrap_or_else(PoisonError::into_inner).add(outcome);
             if let Some(counter) = self.finished.get(worker) {
                 counter.fetch_add(1, Ordering::SeqCst);
             }

@@ -27,19 +27,10 @@ fn a_complete_answer_gives_its_body() {
 #[test]
 fn anything_less_than_a_complete_answer_is_a_failure_with_its_cause() {
     let rows = [
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\norig",
-            "body has 4 of 7 bytes",
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-",
-            "answer cut short after 25 bytes",
-        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\norig", "body has 4 of 7 bytes"),
+        ("HTTP/1.1 200 OK\r\nContent-", "answer cut short after 25 bytes"),
         ("HTTP/1.1 200 OK\r\n\r\norigin1", "answer without a length"),
-        (
-            "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
-            "status: HTTP/1.1 503 Busy",
-        ),
+        ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "status: HTTP/1.1 503 Busy"),
     ];
     for (answer, cause) in rows {
         assert_eq!(fetch(server(answer), &[]), Err(cause.to_owned()));
@@ -61,18 +52,11 @@ fn tallies_subtract_merge_and_share() {
     let mut tally = Tally::default();
     tally.add(Ok("a".to_owned()));
     let earlier = tally.clone();
-    for outcome in [
-        Ok("a".to_owned()),
-        Ok("b".to_owned()),
-        Err("late".to_owned()),
-    ] {
+    for outcome in [Ok("a".to_owned()), Ok("b".to_owned()), Err("late".to_owned())] {
         tally.add(outcome);
     }
     let new = tally.since(&earlier);
-    assert_eq!(
-        (new.of("a"), new.of("b"), new.of("c"), new.failed()),
-        (1, 1, 0, 1)
-    );
+    assert_eq!((new.of("a"), new.of("b"), new.of("c"), new.failed()), (1, 1, 0, 1));
     assert!((tally.share("a") - 2.0 / 3.0).abs() < 1e-9);
     let mut merged = earlier.clone();
     merged.merge(&new);

@@ -17,20 +17,13 @@ fn run_gives_back_input_output_errors_and_code() {
     assert_eq!(finished.stderr, "oops\n");
     assert!(finished.clone().with_code(7).is_ok());
     let message = finished.success().unwrap_err().to_string();
-    assert!(
-        message.contains("expected exit code 0, got code 7"),
-        "{message}"
-    );
+    assert!(message.contains("expected exit code 0, got code 7"), "{message}");
 }
 
 #[test]
 fn a_command_that_does_not_end_is_killed_and_reported_with_what_it_said() {
     let started = now();
-    let error = run(
-        shell("echo begun; exec sleep 60"),
-        Duration::from_millis(200),
-    )
-    .unwrap_err();
+    let error = run(shell("echo begun; exec sleep 60"), Duration::from_millis(200)).unwrap_err();
     assert!(started.elapsed() < LIMIT);
     assert!(format!("{error:#}").contains("begun"), "{error:#}");
 }

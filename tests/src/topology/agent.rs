@@ -54,11 +54,7 @@ impl AgentFiles {
     /// Adds the arguments of `lb-agent run` to a command that ends in the binary's path.
     pub fn run_arguments<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.arg("run").arg("--config").arg(&self.configuration);
-        command
-            .arg("--socket")
-            .arg(&self.socket)
-            .arg("--pin-dir")
-            .arg(&self.pin_dir);
+        command.arg("--socket").arg(&self.socket).arg("--pin-dir").arg(&self.pin_dir);
         command.arg("--state-dir").arg(&self.state_dir)
     }
 
@@ -100,11 +96,7 @@ impl Agent {
         let mut command = host.command(binary("lb-agent")?);
         files.run_arguments(&mut command);
         let process = Process::spawn(command, &files.name, log_dir)?;
-        let mut agent = Self {
-            files,
-            process,
-            host: host.clone(),
-        };
+        let mut agent = Self { files, process, host: host.clone() };
         wait_until("the agent to answer", START_LIMIT, || {
             agent.process.expect_running()?;
             // An answer from this very process: a socket may be left over from a dead one.
@@ -146,15 +138,7 @@ impl Agent {
     /// When the agent does not answer.
     pub fn trace(&self, source: SocketAddr, destination: SocketAddr) -> Result<Value> {
         let (source, destination) = (source.to_string(), destination.to_string());
-        let arguments = [
-            "trace",
-            "--src",
-            &source,
-            "--dst",
-            &destination,
-            "--proto",
-            "tcp",
-        ];
+        let arguments = ["trace", "--src", &source, "--dst", &destination, "--proto", "tcp"];
         item(self.files.ctl_json(&arguments)?)
     }
 
@@ -164,10 +148,7 @@ impl Agent {
     /// When the agent does not answer.
     pub fn generation(&self) -> Result<u64> {
         let document = self.files.ctl_json(&["status"])?;
-        document
-            .get("generation")
-            .and_then(Value::as_u64)
-            .context("status has no generation")
+        document.get("generation").and_then(Value::as_u64).context("status has no generation")
     }
 
     /// Packets that ended for `reason`.
@@ -176,10 +157,7 @@ impl Agent {
     /// When the agent does not answer or does not know the reason.
     pub fn packets(&self, reason: &str) -> Result<u64> {
         let status = self.status()?;
-        let reasons = status
-            .get("reasons")
-            .and_then(Value::as_array)
-            .context("no reasons")?;
+        let reasons = status.get("reasons").and_then(Value::as_array).context("no reasons")?;
         reasons
             .iter()
             .find(|count| count.get("reason").and_then(Value::as_str) == Some(reason))
@@ -202,10 +180,7 @@ impl Agent {
     pub fn stop(&mut self) -> Result<()> {
         self.process.signal(Signal::SIGTERM)?;
         let status = self.process.wait(COMMAND_LIMIT)?;
-        ensure!(
-            status.success(),
-            "the agent ended with {status} when told to stop"
-        );
+        ensure!(status.success(), "the agent ended with {status} when told to stop");
         Ok(())
     }
 
@@ -215,18 +190,12 @@ impl Agent {
     /// When it does not.
     pub fn detach(&self) -> Result<Finished> {
         let mut command = self.host.command(binary("lb-agent")?);
-        command
-            .arg("detach")
-            .arg("--pin-dir")
-            .arg(&self.files.pin_dir);
+        command.arg("detach").arg("--pin-dir").arg(&self.files.pin_dir);
         run(command, COMMAND_LIMIT)?.success()
     }
 }
 
 /// The thing inside an item document.
 fn item(mut document: Value) -> Result<Value> {
-    document
-        .get_mut("item")
-        .map(Value::take)
-        .context("the answer has no item")
+    document.get_mut("item").map(Value::take).context("the answer has no item")
 }

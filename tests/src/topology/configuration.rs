@@ -16,10 +16,7 @@ pub type Backend = (&'static str, IpAddr, u32);
 pub fn web(weights: [u32; 3]) -> String {
     text(
         &[("web", &backends(super::ORIGINS_V4, weights))],
-        &[
-            ("web", VIP_V4.into(), "web"),
-            ("web6", VIP_V6.into(), "web"),
-        ],
+        &[("web", VIP_V4.into(), "web"), ("web6", VIP_V6.into(), "web")],
     )
 }
 

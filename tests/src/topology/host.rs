@@ -46,11 +46,7 @@ impl Host {
         let (network, mounts) = thread::scope(|scope| scope.spawn(make_namespaces).join())
             .map_err(|_panic| anyhow!("the thread that made the namespaces of {name} panicked"))?
             .with_context(|| format!("making the namespaces of {name} (this needs root)"))?;
-        Ok(Self(Arc::new(Namespaces {
-            name: name.to_owned(),
-            network,
-            mounts,
-        })))
+        Ok(Self(Arc::new(Namespaces { name: name.to_owned(), network, mounts })))
     }
 
     /// Name, for messages.
@@ -66,9 +62,7 @@ impl Host {
     /// A command that will run on this host, and be killed if the calling thread ends.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = self.nsenter();
-        command
-            .args(["setpriv", "--pdeathsig", "KILL", "--"])
-            .arg(program);
+        command.args(["setpriv", "--pdeathsig", "KILL", "--"]).arg(program);
         command
     }
 
@@ -136,9 +130,7 @@ impl Host {
     /// When the interface does not exist.
     pub fn xdp_program_id(&self, interface: &str) -> Result<Option<u64>> {
         let links = self.ip_json(&["link", "show", "dev", interface])?;
-        Ok(links
-            .pointer("/0/xdp/prog/id")
-            .and_then(serde_json::Value::as_u64))
+        Ok(links.pointer("/0/xdp/prog/id").and_then(serde_json::Value::as_u64))
     }
 
     /// Turns off transmit checksum offload. A veth otherwise leaves checksums to a receiver that
@@ -179,13 +171,7 @@ impl Host {
             }
             let mut names = Vec::new();
             for entry in fs::read_dir(directory).with_context(|| directory.display().to_string())? {
-                names.push(
-                    entry
-                        .context("a directory entry")?
-                        .file_name()
-                        .display()
-                        .to_string(),
-                );
+                names.push(entry.context("a directory entry")?.file_name().display().to_string());
             }
             names.sort();
             Ok(names)
@@ -216,22 +202,10 @@ fn make_namespaces() -> Result<(File, File)> {
     const NOTHING: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("unshare")?;
     // Private, or the mounts below would show up in everybody's /sys.
-    mount(
-        NOTHING,
-        "/",
-        NOTHING,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        NOTHING,
-    )
-    .context("making mounts private")?;
-    mount(
-        Some("sysfs"),
-        "/sys",
-        Some("sysfs"),
-        MsFlags::empty(),
-        NOTHING,
-    )
-    .context("mounting sysfs")?;
+    mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING)
+        .context("making mounts private")?;
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), NOTHING)
+        .context("mounting sysfs")?;
     mount(Some("bpf"), BPFFS, Some("bpf"), MsFlags::empty(), NOTHING).context("mounting bpffs")?;
     let network = File::open("/proc/thread-self/ns/net").context("opening the namespace")?;
     let mounts = File::open("/proc/thread-self/ns/mnt").context("opening the mount namespace")?;

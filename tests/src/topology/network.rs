@@ -16,11 +16,8 @@ pub const BALANCER_V4: Ipv4Addr = Ipv4Addr::new(10, 2, 0, 2);
 /// The balancer's own address: outer source of what it sends.
 pub const BALANCER_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 2, 0, 0, 0, 0, 0, 2);
 /// The origins' own addresses.
-pub const ORIGINS_V4: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(10, 3, 0, 2),
-    Ipv4Addr::new(10, 4, 0, 2),
-    Ipv4Addr::new(10, 5, 0, 2),
-];
+pub const ORIGINS_V4: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(10, 3, 0, 2), Ipv4Addr::new(10, 4, 0, 2), Ipv4Addr::new(10, 5, 0, 2)];
 /// The origins' own addresses.
 pub const ORIGINS_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd00, 3, 0, 0, 0, 0, 0, 2),
@@ -64,33 +61,19 @@ pub(super) fn connect(
     origins: &[Host; 3],
 ) -> Result<()> {
     let mut attachments = vec![
-        Attachment {
-            host: client,
-            subnet: 1,
-            mtu_bytes: CLIENT_MTU_BYTES,
-        },
-        Attachment {
-            host: balancer,
-            subnet: 2,
-            mtu_bytes: TUNNEL_MTU_BYTES,
-        },
+        Attachment { host: client, subnet: 1, mtu_bytes: CLIENT_MTU_BYTES },
+        Attachment { host: balancer, subnet: 2, mtu_bytes: TUNNEL_MTU_BYTES },
     ];
     attachments.extend((3..).zip(origins).map(|(subnet, host)| Attachment {
         host,
         subnet,
         mtu_bytes: TUNNEL_MTU_BYTES,
     }));
-    for host in attachments
-        .iter()
-        .map(|attachment| attachment.host)
-        .chain([router])
-    {
+    for host in attachments.iter().map(|attachment| attachment.host).chain([router]) {
         prepare(host)?;
     }
     router.set_parameters(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")])?;
-    router
-        .ip(&router_links(&attachments))
-        .context("making the router's links")?;
+    router.ip(&router_links(&attachments)).context("making the router's links")?;
     for attachment in &attachments {
         attachment.host.ip(&host_addresses(attachment.subnet))?;
     }
@@ -120,12 +103,7 @@ fn prepare(host: &Host) -> Result<()> {
 
 fn router_links(attachments: &[Attachment<'_>]) -> String {
     let mut batch = "link set lo up\n".to_owned();
-    for Attachment {
-        host,
-        subnet,
-        mtu_bytes,
-    } in attachments
-    {
+    for Attachment { host, subnet, mtu_bytes } in attachments {
         let (name, path) = (host.name(), host.network_path());
         // Writing to a String cannot fail.
         let _ = write!(

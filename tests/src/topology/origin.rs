@@ -32,20 +32,13 @@ pub struct Origin {
 impl Origin {
     /// Puts the VIPs on `lo` and starts nginx with its files in `dir`.
     pub(super) fn start(host: Host, dir: &Path) -> Result<Self> {
-        host.ip(&format!(
-            "addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n"
-        ))?;
+        host.ip(&format!("addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n"))?;
         let prefix = dir.join(host.name());
         std::fs::create_dir(&prefix).context("making nginx's directory")?;
         let file = prefix.join("nginx.conf");
         std::fs::write(&file, nginx_configuration(host.name())).context("writing nginx.conf")?;
         let mut command = host.command("nginx");
-        command
-            .arg("-p")
-            .arg(&prefix)
-            .arg("-c")
-            .arg(&file)
-            .args(["-e", "stderr"]);
+        command.arg("-p").arg(&prefix).arg("-c").arg(&file).args(["-e", "stderr"]);
         let nginx = Process::spawn(command, &format!("nginx-{}", host.name()), dir)?;
         let mut origin = Self { host, nginx };
         origin.wait_until_listening()?;
@@ -56,11 +49,7 @@ impl Origin {
         wait_until("nginx to listen", START_LIMIT, || {
             self.nginx.expect_running()?;
             let target = super::port_80(VIP_V6);
-            let answered = self
-                .host
-                .enter(|| crate::http::requests(target, 1))?
-                .failed()
-                == 0;
+            let answered = self.host.enter(|| crate::http::requests(target, 1))?.failed() == 0;
             Ok(answered.then_some(()))
         })
     }

@@ -33,7 +33,5 @@ pub(super) fn object_file() -> Result<Vec<u8>> {
     });
     let license = object.add_section(Vec::new(), b"license".into(), SectionKind::Data);
     object.append_section_data(license, b"GPL\0", 1);
-    object
-        .write()
-        .context("writing the pass program's object file")
+    object.write().context("writing the pass program's object file")
 }

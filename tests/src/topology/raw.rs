@@ -1,7 +1,9 @@
-//! Tunnelled packets made by hand, sent from any host: what a stranger could send to an origin.
+//! Datagrams in tunnels made by hand, from any host: what a stranger could send to an origin.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use etherparse::{IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder};
@@ -14,6 +16,8 @@ use super::host::Host;
 
 /// Hop limit of inner and outer headers.
 const HOPS: u8 = 64;
+/// Longer than any datagram of a test.
+const BUFFER_BYTES: usize = 2048;
 
 /// A UDP datagram inside an IP packet: source and destination of the latter, and what it carries.
 #[derive(Clone, Copy, Debug)]
@@ -69,28 +73,37 @@ impl Datagram<'_> {
         };
         let builder = builder.udp(self.port, self.port);
         let mut packet = Vec::with_capacity(builder.size(self.content.len()));
-        builder
-            .write(&mut packet, self.content)
-            .context("building the inner packet")?;
+        builder.write(&mut packet, self.content).context("building the inner packet")?;
         Ok(packet)
+    }
+}
+
+/// The next datagram's content; nothing if none comes for as long as `limit`.
+///
+/// # Errors
+/// When the socket fails.
+pub fn receive(socket: &UdpSocket, limit: Duration) -> Result<Option<Vec<u8>>> {
+    socket.set_read_timeout(Some(limit)).context("setting a time limit")?;
+    let mut buffer = [0; BUFFER_BYTES];
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(length) => return Ok(buffer.get(..length).map(<[u8]>::to_vec)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            // A call with a time limit is not restarted by the kernel (signal(7)).
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("receiving a datagram"),
+        }
     }
 }
 
 /// RFC 2003, RFC 4213.
 fn wrap_v4(source: Ipv4Addr, destination: Ipv4Addr, inner: &[u8]) -> Result<Vec<u8>> {
     let length = u16::try_from(inner.len()).context("length of the inner packet")?;
-    let header = Ipv4Header::new(
-        length,
-        HOPS,
-        next_header(inner)?,
-        source.octets(),
-        destination.octets(),
-    )
-    .context("outer header")?;
+    let header =
+        Ipv4Header::new(length, HOPS, next_header(inner)?, source.octets(), destination.octets())
+            .context("outer header")?;
     let mut packet = Vec::new();
-    header
-        .write(&mut packet)
-        .context("writing the outer header")?;
+    header.write(&mut packet).context("writing the outer header")?;
     packet.extend(inner);
     Ok(packet)
 }
@@ -107,9 +120,7 @@ fn wrap_v6(source: Ipv6Addr, destination: Ipv6Addr, inner: &[u8]) -> Result<Vec<
         destination: destination.octets(),
     };
     let mut packet = Vec::new();
-    header
-        .write(&mut packet)
-        .context("writing the outer header")?;
+    header.write(&mut packet).context("writing the outer header")?;
     packet.extend(inner);
     Ok(packet)
 }
@@ -124,13 +135,8 @@ fn next_header(inner: &[u8]) -> Result<IpNumber> {
 
 /// Sends a whole packet, headers included (`IPPROTO_RAW`, raw(7)).
 fn send_raw(family: AddressFamily, packet: &[u8], to: &impl SockaddrLike) -> Result<()> {
-    let socket = socket(
-        family,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::Raw,
-    )
-    .context("making a raw socket")?;
+    let socket = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw)
+        .context("making a raw socket")?;
     sendto(socket.as_raw_fd(), packet, to, MsgFlags::empty()).context("sending a raw packet")?;
     Ok(())
 }

@@ -25,43 +25,23 @@ fn the_router_sends_vip_traffic_to_the_balancer() {
     let topology = Topology::new("route").unwrap();
     for vip in [IpAddr::from(VIP_V4), VIP_V6.into()] {
         // The balancer answers for the VIP itself, as it never does in production.
-        topology
-            .balancer
-            .ip(&format!("addr add {vip} dev lo\n"))
-            .unwrap();
+        topology.balancer.ip(&format!("addr add {vip} dev lo\n")).unwrap();
         let socket = topology.balancer.udp_socket((vip, 80)).unwrap();
-        socket.set_read_timeout(Some(LIMIT)).unwrap();
         topology
             .client
             .enter(|| {
-                let any: IpAddr = if vip.is_ipv4() {
-                    [0; 4].into()
-                } else {
-                    [0_u16; 8].into()
-                };
-                std::net::UdpSocket::bind((any, 0))
-                    .unwrap()
-                    .send_to(b"?", (vip, 80))
-                    .unwrap();
+                let any: IpAddr = if vip.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+                std::net::UdpSocket::bind((any, 0)).unwrap().send_to(b"?", (vip, 80)).unwrap();
             })
             .unwrap();
-        let (_, from) = socket.recv_from(&mut [0; 8]).unwrap();
-        let client = if vip.is_ipv4() {
-            IpAddr::from(CLIENT_V4)
-        } else {
-            CLIENT_V6.into()
-        };
-        assert_eq!(from.ip(), client);
+        assert_eq!(receive(&socket, LIMIT).unwrap().as_deref(), Some(&b"?"[..]), "{vip}");
     }
 }
 
 #[test]
 fn the_routers_end_of_the_balancers_link_runs_a_native_program() {
     let topology = Topology::new("native").unwrap();
-    let links = topology
-        .router
-        .ip_json(&["link", "show", "dev", network::BALANCER])
-        .unwrap();
+    let links = topology.router.ip_json(&["link", "show", "dev", network::BALANCER]).unwrap();
     // 1 is XDP_ATTACHED_DRV.
     assert_eq!(links.pointer("/0/xdp/mode"), Some(&1.into()), "{links:#}");
     assert_eq!(links.pointer("/0/mtu"), Some(&1600.into()), "{links:#}");
@@ -73,11 +53,7 @@ fn hosts_see_their_own_interfaces_and_pins_only() {
     let interfaces = topology.balancer.list(Path::new("/sys/class/net")).unwrap();
     assert_eq!(interfaces, ["eth0", "lo"]);
     let dir = Path::new(BPFFS).join("mine");
-    topology
-        .balancer
-        .enter(|| std::fs::create_dir(&dir))
-        .unwrap()
-        .unwrap();
+    topology.balancer.enter(|| std::fs::create_dir(&dir)).unwrap().unwrap();
     let listed = |host: &Host| host.list(Path::new(BPFFS)).unwrap();
     assert!(listed(&topology.balancer).contains(&"mine".to_owned()));
     assert!(!listed(&topology.router).contains(&"mine".to_owned()));
@@ -89,10 +65,7 @@ fn a_dropped_topology_leaves_no_process_and_no_file() {
     let topology = Topology::new("remains").unwrap();
     let dir = topology.dir().to_owned();
     let pids = topology.origins.each_ref().map(|origin| origin.nginx.pid());
-    let alive = || {
-        pids.iter()
-            .any(|pid| Path::new(&format!("/proc/{pid}")).exists())
-    };
+    let alive = || pids.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists());
     assert!(dir.exists() && alive());
     drop(topology);
     assert!(!dir.exists() && !alive());
@@ -104,24 +77,15 @@ fn a_load_counts_answers_until_it_is_stopped_and_settles_in_between() {
     let targets = [port_80(ORIGINS_V4[0]), port_80(ORIGINS_V6[1])];
     let load = Load::start(&topology.client, &targets, Duration::from_millis(1));
     let new = load.wait_for(100, LIMIT).unwrap();
-    assert!(
-        new.failed() == 0 && new.of("origin1") > 0 && new.of("origin2") > 0,
-        "{new}"
-    );
+    assert!(new.failed() == 0 && new.of("origin1") > 0 && new.of("origin2") > 0, "{new}");
     // Origin 1 goes; whatever is counted after the load has settled was begun after that.
     topology.origins[0].nginx.kill_now().unwrap();
     let settled = load.settle().unwrap();
     let new = load.wait_for(100, LIMIT).unwrap();
     let all = load.stop().unwrap();
     let after = all.since(&settled);
-    assert!(
-        after.of("origin1") == 0 && after.failed() > 0 && after.of("origin2") > 0,
-        "{after}"
-    );
-    assert!(
-        after.answered() + after.failed() >= new.answered() + new.failed(),
-        "{all}"
-    );
+    assert!(after.of("origin1") == 0 && after.failed() > 0 && after.of("origin2") > 0, "{after}");
+    assert!(after.answered() + after.failed() >= new.answered() + new.failed(), "{all}");
 }
 
 #[test]
@@ -129,11 +93,7 @@ fn a_failed_test_keeps_its_files_and_names_them() {
     let error = on_topology("failing", |_| anyhow::bail!("as intended")).unwrap_err();
     assert_eq!(error.root_cause().to_string(), "as intended");
     let message = error.to_string();
-    let dir = message
-        .split_whitespace()
-        .last()
-        .map(PathBuf::from)
-        .unwrap();
+    let dir = message.split_whitespace().last().map(PathBuf::from).unwrap();
     assert!(dir.is_dir(), "{message}");
     std::fs::remove_dir_all(dir).unwrap();
 }

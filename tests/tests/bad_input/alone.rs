@@ -16,23 +16,14 @@ fn configuration_is_refused(name: &str, configuration: &str, words: &[&str]) -> 
     let topology = Topology::new(name)?;
     let files = topology.agent_files("agent");
     files.write_configuration(configuration)?;
-    refused(
-        run_agent(&topology.balancer, &files)?,
-        INVALID_CONFIG,
-        words,
-    )?;
+    refused(run_agent(&topology.balancer, &files)?, INVALID_CONFIG, words)?;
     nothing_is_attached(&topology)
 }
 
 fn nothing_is_attached(topology: &Topology) -> Result<()> {
     let program = topology.balancer.xdp_program_id("eth0")?;
-    ensure!(
-        program.is_none(),
-        "a refused agent attached program {program:?}"
-    );
-    let pins = topology
-        .balancer
-        .list(&topology.agent_files("agent").pin_dir)?;
+    ensure!(program.is_none(), "a refused agent attached program {program:?}");
+    let pins = topology.balancer.list(&topology.agent_files("agent").pin_dir)?;
     ensure!(pins.is_empty(), "a refused agent left pins: {pins:?}");
     Ok(())
 }
@@ -60,54 +51,32 @@ fn empty_file() -> Result<()> {
 #[test]
 fn duplicate_key() -> Result<()> {
     let broken = format!("{}pools: []\n", web(EQUAL));
-    configuration_is_refused(
-        "duplicate-key",
-        &broken,
-        &["agent.yaml:", "duplicate", "pools"],
-    )
+    configuration_is_refused("duplicate-key", &broken, &["agent.yaml:", "duplicate", "pools"])
 }
 
 #[test]
 fn unknown_field_with_the_nearest_known_one() -> Result<()> {
     let broken = web(EQUAL).replace("weight: 100", "wieght: 100");
-    configuration_is_refused(
-        "unknown-field",
-        &broken,
-        &["agent.yaml:9:", "wieght", "weight"],
-    )
+    configuration_is_refused("unknown-field", &broken, &["agent.yaml:9:", "wieght", "weight"])
 }
 
 #[test]
 fn vip_that_is_no_address() -> Result<()> {
     let broken = web(EQUAL).replace("\"203.0.113.10\"", "edge.example");
-    let words = [
-        "agent.yaml:13:",
-        "services[0].vip",
-        "edge.example",
-        "address",
-    ];
+    let words = ["agent.yaml:13:", "services[0].vip", "edge.example", "address"];
     configuration_is_refused("vip", &broken, &words)
 }
 
 #[test]
 fn weight_out_of_range() -> Result<()> {
-    let words = [
-        "agent.yaml:10:",
-        "pools[0].backends[1].weight: 1001 is not in 0..=1000",
-    ];
+    let words = ["agent.yaml:10:", "pools[0].backends[1].weight: 1001 is not in 0..=1000"];
     configuration_is_refused("weight-1001", &web([WEIGHT, 1001, WEIGHT]), &words)
 }
 
 #[test]
 fn unknown_pool_with_the_nearest_known_one() -> Result<()> {
     let broken = web(EQUAL).replace("ports: [80], pool: web", "ports: [80], pool: wbe");
-    let words = [
-        "services[0].pool",
-        "services[1].pool",
-        "wbe",
-        "did you mean",
-        "web",
-    ];
+    let words = ["services[0].pool", "services[1].pool", "wbe", "did you mean", "web"];
     configuration_is_refused("unknown-pool", &broken, &words)
 }
 
@@ -118,11 +87,7 @@ fn interface_that_does_not_exist() -> Result<()> {
     let pool = backends(ORIGINS_V4, EQUAL);
     let services = [("web", VIP_V4.into(), "web")];
     files.write_configuration(&text_for_interface("eth7", &[("web", &pool)], &services))?;
-    refused(
-        run_agent(&topology.balancer, &files)?,
-        INVALID_CONFIG,
-        &["agent.yaml", "eth7"],
-    )?;
+    refused(run_agent(&topology.balancer, &files)?, INVALID_CONFIG, &["agent.yaml", "eth7"])?;
     nothing_is_attached(&topology)
 }
 
@@ -133,9 +98,7 @@ fn agent_without_privileges() -> Result<()> {
     files.write_configuration(&web(EQUAL))?;
     // Still uid 0, so that it can read its files, but without a single capability.
     let mut command = topology.balancer.command("setpriv");
-    command
-        .args(["--bounding-set=-all", "--inh-caps=-all", "--"])
-        .arg(binary("lb-agent")?);
+    command.args(["--bounding-set=-all", "--inh-caps=-all", "--"]).arg(binary("lb-agent")?);
     let finished = run_agent_through(command, &files)?;
     refused(finished, PERMISSION, &["CAP_BPF", "CAP_NET_ADMIN"])?;
     nothing_is_attached(&topology)
@@ -148,11 +111,7 @@ fn pin_directory_that_is_not_on_a_bpf_file_system() -> Result<()> {
     files.pin_dir = topology.dir().join("pins");
     files.write_configuration(&web(EQUAL))?;
     let finished = run_agent(&topology.balancer, &files)?;
-    refused(
-        finished,
-        FAILED,
-        &["not on a BPF file system", "mount -t bpf"],
-    )?;
+    refused(finished, FAILED, &["not on a BPF file system", "mount -t bpf"])?;
     nothing_is_attached(&topology)
 }
 
@@ -162,20 +121,12 @@ fn pins_of_another_layout() -> Result<()> {
     let files = topology.agent_files("agent");
     files.write_configuration(&web(EQUAL))?;
     let other = files.pin_dir.join("v999");
-    topology
-        .balancer
-        .enter(|| std::fs::create_dir_all(&other))??;
+    topology.balancer.enter(|| std::fs::create_dir_all(&other))??;
     let finished = run_agent(&topology.balancer, &files)?;
     refused(finished, CONFLICT, &["v999", "v1", "lb-agent detach"])?;
     let left = topology.balancer.list(&files.pin_dir)?;
-    ensure!(
-        left == ["v999"],
-        "the refused agent changed the pins: {left:?}"
-    );
-    ensure!(
-        topology.balancer.xdp_program_id("eth0")?.is_none(),
-        "a program was attached"
-    );
+    ensure!(left == ["v999"], "the refused agent changed the pins: {left:?}");
+    ensure!(topology.balancer.xdp_program_id("eth0")?.is_none(), "a program was attached");
     Ok(())
 }
 

@@ -23,10 +23,7 @@ fn changes_nothing(name: &str, bad: impl FnOnce(&Topology, &Agent) -> Result<()>
         bad(topology, &agent)?;
         agent.process.expect_running()?;
         let after = running_state(topology, &agent)?;
-        ensure!(
-            before == after,
-            "the running state changed: {before:?}, then {after:?}"
-        );
+        ensure!(before == after, "the running state changed: {before:?}, then {after:?}");
         for vip in [port_80(VIP_V4), port_80(VIP_V6)] {
             topology.expect_answers(vip, 50)?;
         }
@@ -37,27 +34,15 @@ fn changes_nothing(name: &str, bad: impl FnOnce(&Topology, &Agent) -> Result<()>
 /// The program, the generation and the weights.
 fn running_state(topology: &Topology, agent: &Agent) -> Result<(Option<u64>, u64, Vec<Value>)> {
     let list = agent.files.ctl_json(&["backend", "list"])?;
-    let items = list
-        .get("items")
-        .and_then(Value::as_array)
-        .context("no backends")?;
-    let weights = items
-        .iter()
-        .filter_map(|item| item.get("weight_effective").cloned())
-        .collect();
-    Ok((
-        topology.balancer.xdp_program_id("eth0")?,
-        agent.generation()?,
-        weights,
-    ))
+    let items = list.get("items").and_then(Value::as_array).context("no backends")?;
+    let weights = items.iter().filter_map(|item| item.get("weight_effective").cloned()).collect();
+    Ok((topology.balancer.xdp_program_id("eth0")?, agent.generation()?, weights))
 }
 
 #[test]
 fn weight_out_of_range_by_lb_ctl() -> Result<()> {
     changes_nothing("ctl-weight", |_, agent| {
-        let finished = agent
-            .files
-            .ctl(&["backend", "weight", "web/origin1", "1001"])?;
+        let finished = agent.files.ctl(&["backend", "weight", "web/origin1", "1001"])?;
         refused(finished, USAGE, &["1001", "1000"])
     })
 }
@@ -66,11 +51,7 @@ fn weight_out_of_range_by_lb_ctl() -> Result<()> {
 fn unknown_backend_by_lb_ctl_with_the_nearest_known_one() -> Result<()> {
     changes_nothing("ctl-unknown", |_, agent| {
         let finished = agent.files.ctl(&["backend", "drain", "web/orgin1"])?;
-        refused(
-            finished,
-            NOT_FOUND,
-            &["orgin1", "did you mean", "web/origin1"],
-        )
+        refused(finished, NOT_FOUND, &["orgin1", "did you mean", "web/origin1"])
     })
 }
 
@@ -81,11 +62,7 @@ fn broken_configuration_by_lb_ctl() -> Result<()> {
         std::fs::write(&file, web([WEIGHT, 1001, WEIGHT]))?;
         let file = file.display().to_string();
         let finished = agent.files.ctl(&["config", "apply", "--yes", &file])?;
-        refused(
-            finished,
-            super::INVALID_CONFIG,
-            &["new.yaml:10:", "1001 is not in 0..=1000"],
-        )
+        refused(finished, super::INVALID_CONFIG, &["new.yaml:10:", "1001 is not in 0..=1000"])
     })
 }
 
@@ -96,19 +73,8 @@ fn stale_generation_by_lb_ctl() -> Result<()> {
         std::fs::write(&file, web([WEIGHT, 50, WEIGHT]))?;
         let file = file.display().to_string();
         let stale = (agent.generation()? + 7).to_string();
-        let arguments = [
-            "config",
-            "apply",
-            "--yes",
-            "--expect-generation",
-            &stale,
-            &file,
-        ];
-        refused(
-            agent.files.ctl(&arguments)?,
-            CONFLICT,
-            &["generation", &stale],
-        )
+        let arguments = ["config", "apply", "--yes", "--expect-generation", &stale, &file];
+        refused(agent.files.ctl(&arguments)?, CONFLICT, &["generation", &stale])
     })
 }
 
@@ -119,16 +85,9 @@ fn lb_ctl_by_a_user_who_may_not() -> Result<()> {
         open_to_all(topology.dir())?;
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-        command
-            .arg(binary("lb-ctl")?)
-            .arg("-s")
-            .arg(&agent.files.socket);
+        command.arg(binary("lb-ctl")?).arg("-s").arg(&agent.files.socket);
         command.args(["backend", "drain", "web/origin1"]);
-        refused(
-            run(command, COMMAND_LIMIT)?,
-            PERMISSION,
-            &["agent.sock", "cure"],
-        )
+        refused(run(command, COMMAND_LIMIT)?, PERMISSION, &["agent.sock", "cure"])
     })
 }
 
@@ -156,11 +115,7 @@ fn second_agent_on_the_same_pins() -> Result<()> {
         files.pin_dir.clone_from(&agent.files.pin_dir);
         files.write_configuration(&web([0, 0, WEIGHT]))?;
         let pins = files.pin_dir.display().to_string();
-        refused(
-            run_agent(&topology.balancer, &files)?,
-            CONFLICT,
-            &["another agent", &pins],
-        )
+        refused(run_agent(&topology.balancer, &files)?, CONFLICT, &["another agent", &pins])
     })
 }
 
@@ -171,11 +126,7 @@ fn second_agent_on_the_same_socket() -> Result<()> {
         files.socket.clone_from(&agent.files.socket);
         files.pin_dir.clone_from(&agent.files.pin_dir);
         files.write_configuration(&web([0, 0, WEIGHT]))?;
-        refused(
-            run_agent(&topology.balancer, &files)?,
-            CONFLICT,
-            &["another agent"],
-        )
+        refused(run_agent(&topology.balancer, &files)?, CONFLICT, &["another agent"])
     })
 }
 
@@ -183,10 +134,7 @@ fn second_agent_on_the_same_socket() -> Result<()> {
 fn detach_while_the_agent_runs() -> Result<()> {
     changes_nothing("detach-running", |topology, agent| {
         let mut command = topology.balancer.command(binary("lb-agent")?);
-        command
-            .arg("detach")
-            .arg("--pin-dir")
-            .arg(&agent.files.pin_dir);
+        command.arg("detach").arg("--pin-dir").arg(&agent.files.pin_dir);
         refused(run(command, COMMAND_LIMIT)?, CONFLICT, &["another agent"])
     })
 }
@@ -204,20 +152,10 @@ fn pins_are_refused(
         agent.stop()?;
         let program = topology.balancer.xdp_program_id("eth0")?;
         let pin_dir = agent.files.pin_dir.clone();
-        topology
-            .balancer
-            .enter(|| spoil(&pin_dir))?
-            .context("spoiling the pins")?;
+        topology.balancer.enter(|| spoil(&pin_dir))?.context("spoiling the pins")?;
         agent.files.write_configuration(configuration)?;
-        refused(
-            run_agent(&topology.balancer, &agent.files)?,
-            CONFLICT,
-            words,
-        )?;
-        ensure!(
-            topology.balancer.xdp_program_id("eth0")? == program,
-            "the program changed"
-        );
+        refused(run_agent(&topology.balancer, &agent.files)?, CONFLICT, words)?;
+        ensure!(topology.balancer.xdp_program_id("eth0")? == program, "the program changed");
         for vip in [port_80(VIP_V4), port_80(VIP_V6)] {
             topology.expect_answers(vip, 50)?;
         }

@@ -19,37 +19,22 @@ const EQUAL: [u32; 3] = [WEIGHT; 3];
 fn forwarding_survives_kill_dash_nine_and_the_next_agent_adopts_the_pins() -> Result<()> {
     on_topology("kill", |topology| {
         let mut agent = topology.start_agent(&web(EQUAL))?;
-        ensure!(
-            agent.status()?.get("adopted") == Some(&false.into()),
-            "adopted from nobody"
-        );
+        ensure!(agent.status()?.get("adopted") == Some(&false.into()), "adopted from nobody");
         agent.ctl(&["backend", "weight", "web/origin1", "300"])?;
-        let program = topology
-            .balancer
-            .xdp_program_id("eth0")?
-            .context("no program")?;
+        let program = topology.balancer.xdp_program_id("eth0")?.context("no program")?;
         let load = Load::start(&topology.client, &[port_80(VIP_V4), port_80(VIP_V6)], PAUSE);
         load.wait_for(SOME, LIMIT)?;
         let forwarded = agent.packets("forwarded")?;
         agent.process.kill_now()?;
         load.wait_for(SOME, LIMIT)?;
         let orphan = topology.balancer.xdp_program_id("eth0")?;
-        ensure!(
-            orphan == Some(program),
-            "program {program} before the kill, {orphan:?} after"
-        );
+        ensure!(orphan == Some(program), "program {program} before the kill, {orphan:?} after");
         let next = topology.start_agent_with(agent.files.clone())?;
-        ensure!(
-            next.status()?.get("adopted") == Some(&true.into()),
-            "the pins were not adopted"
-        );
+        ensure!(next.status()?.get("adopted") == Some(&true.into()), "the pins were not adopted");
         load.wait_for(SOME, LIMIT)?;
         let grown = next.packets("forwarded")?;
         // Every request is several packets, and two parts of the load came after the first count.
-        ensure!(
-            grown > forwarded + 2 * SOME,
-            "counter went from {forwarded} to {grown}"
-        );
+        ensure!(grown > forwarded + 2 * SOME, "counter went from {forwarded} to {grown}");
         let tally = load.stop()?;
         ensure!(tally.failed() == 0, "requests failed: {tally}");
         let weight = next.backend("web/origin1")?;
@@ -67,10 +52,7 @@ fn a_stopped_agent_leaves_forwarding_in_place_and_detach_removes_everything() ->
         let mut agent = topology.start_agent(&web(EQUAL))?;
         agent.stop()?;
         topology.expect_answers(port_80(VIP_V4), 50)?;
-        ensure!(
-            !topology.balancer.list(&agent.files.pin_dir)?.is_empty(),
-            "no pins to adopt"
-        );
+        ensure!(!topology.balancer.list(&agent.files.pin_dir)?.is_empty(), "no pins to adopt");
         agent.detach()?;
         let program = topology.balancer.xdp_program_id("eth0")?;
         ensure!(program.is_none(), "program {program:?} is still attached");
@@ -78,10 +60,7 @@ fn a_stopped_agent_leaves_forwarding_in_place_and_detach_removes_everything() ->
         ensure!(pins.is_empty(), "pins are left: {pins:?}");
         // And the way is free for a new one.
         let agent = topology.start_agent_with(agent.files.clone())?;
-        ensure!(
-            agent.status()?.get("adopted") == Some(&false.into()),
-            "adopted from nobody"
-        );
+        ensure!(agent.status()?.get("adopted") == Some(&false.into()), "adopted from nobody");
         topology.expect_answers(port_80(VIP_V6), 50).map(drop)
     })
 }
@@ -121,15 +100,9 @@ fn broken_file_on_sighup_changes_nothing() -> Result<()> {
         .with_context(|| format!("the log says:\n{}", tail(&agent.process.output())))?;
         agent.process.expect_running()?;
         ensure!(agent.generation()? == generation, "the generation changed");
-        ensure!(
-            topology.balancer.xdp_program_id("eth0")? == program,
-            "the program changed"
-        );
+        ensure!(topology.balancer.xdp_program_id("eth0")? == program, "the program changed");
         let weight = agent.backend("web/origin1")?;
-        ensure!(
-            weight.get("weight_effective") == Some(&100.into()),
-            "{weight}"
-        );
+        ensure!(weight.get("weight_effective") == Some(&100.into()), "{weight}");
         topology.expect_answers(port_80(VIP_V4), 100).map(drop)
     })
 }

@@ -1,13 +1,12 @@
 //! lb-origin unwraps what balancers send to VIPs, and nothing else.
 
-use std::io::ErrorKind;
 use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use lb_tests::topology::{
     BALANCER_V4, BALANCER_V6, CLIENT_V4, CLIENT_V6, Datagram, ORIGINS_V4, ORIGINS_V6, Origin,
-    VIP_V4, VIP_V6, on_topology,
+    VIP_V4, VIP_V6, on_topology, receive,
 };
 
 const PORT: u16 = 9999;
@@ -20,74 +19,41 @@ const ATTEMPTS: u64 = 3;
 
 /// Outer source and destination of a tunnel from the balancer to the first origin.
 fn tunnels() -> [(IpAddr, IpAddr); 2] {
-    [
-        (BALANCER_V4.into(), ORIGINS_V4[0].into()),
-        (BALANCER_V6.into(), ORIGINS_V6[0].into()),
-    ]
+    [(BALANCER_V4.into(), ORIGINS_V4[0].into()), (BALANCER_V6.into(), ORIGINS_V6[0].into())]
 }
 
 /// Fails unless lb-origin counted `expected` packets for `reason`.
 fn counted(origin: &Origin, reason: &str, expected: u64) -> Result<()> {
     let packets = origin.packets(reason)?;
-    ensure!(
-        packets == expected,
-        "{packets} packets counted as {reason}, expected {expected}"
-    );
+    ensure!(packets == expected, "{packets} packets counted as {reason}, expected {expected}");
     Ok(())
 }
 
 /// A datagram from the client to a VIP, one of each family.
 fn to_vips(content: &[u8]) -> [Datagram<'_>; 2] {
-    let datagram = |source, destination| Datagram {
-        source,
-        destination,
-        port: PORT,
-        content,
-    };
-    [
-        datagram(CLIENT_V4.into(), VIP_V4.into()),
-        datagram(CLIENT_V6.into(), VIP_V6.into()),
-    ]
+    let datagram = |source, destination| Datagram { source, destination, port: PORT, content };
+    [datagram(CLIENT_V4.into(), VIP_V4.into()), datagram(CLIENT_V6.into(), VIP_V6.into())]
 }
 
 /// Takes datagrams until silence; fails unless they are exactly `expected`.
 fn receives_only(socket: &UdpSocket, expected: &[&str]) -> Result<()> {
     let mut received: Vec<String> = Vec::new();
-    let mut buffer = [0; 64];
     loop {
-        let limit = if received.len() < expected.len() {
-            LIMIT
-        } else {
-            SILENCE
-        };
-        socket.set_read_timeout(Some(limit))?;
-        match socket.recv_from(&mut buffer) {
-            Ok((length, _)) => {
-                let content = buffer.get(..length).context("length of a datagram")?;
-                received.push(String::from_utf8_lossy(content).into_owned());
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => bail!("receiving: {error}"),
-        }
+        let limit = if received.len() < expected.len() { LIMIT } else { SILENCE };
+        let Some(content) = receive(socket, limit)? else { break };
+        received.push(String::from_utf8_lossy(&content).into_owned());
     }
-    ensure!(
-        received == expected,
-        "received {received:?}, expected {expected:?}"
-    );
+    ensure!(received == expected, "received {received:?}, expected {expected:?}");
     Ok(())
 }
 
 #[test]
 fn origin_unwraps_what_the_balancer_sends_to_a_vip() -> Result<()> {
     on_topology("unwraps", |topology| {
-        let socket = topology.origins[0]
-            .host
-            .udp_socket(([0_u16; 8].into(), PORT))?;
+        let socket = topology.origins[0].host.udp_socket(([0_u16; 8].into(), PORT))?;
         for (source, destination) in tunnels() {
             for datagram in to_vips(b"wanted") {
-                topology
-                    .balancer
-                    .send_tunnelled(source, destination, datagram)?;
+                topology.balancer.send_tunnelled(source, destination, datagram)?;
                 receives_only(&socket, &["wanted"])
                     .with_context(|| format!("{datagram:?} to {destination}"))?;
             }
@@ -99,15 +65,10 @@ fn origin_unwraps_what_the_balancer_sends_to_a_vip() -> Result<()> {
 #[test]
 fn origin_drops_tunnelled_traffic_from_strangers() -> Result<()> {
     on_topology("strangers", |topology| {
-        let socket = topology.origins[0]
-            .host
-            .udp_socket(([0_u16; 8].into(), PORT))?;
+        let socket = topology.origins[0].host.udp_socket(([0_u16; 8].into(), PORT))?;
         for (balancer, origin) in tunnels() {
-            let stranger = if origin.is_ipv4() {
-                CLIENT_V4.into()
-            } else {
-                IpAddr::from(CLIENT_V6)
-            };
+            let stranger =
+                if origin.is_ipv4() { CLIENT_V4.into() } else { IpAddr::from(CLIENT_V6) };
             for (unwanted, wanted) in to_vips(b"unwanted").into_iter().zip(to_vips(b"wanted")) {
                 for _ in 0..ATTEMPTS {
                     topology.client.send_tunnelled(stranger, origin, unwanted)?;
@@ -124,9 +85,7 @@ fn origin_drops_tunnelled_traffic_from_strangers() -> Result<()> {
 #[test]
 fn origin_drops_tunnelled_traffic_for_addresses_that_are_no_vip() -> Result<()> {
     on_topology("no-vip", |topology| {
-        let socket = topology.origins[0]
-            .host
-            .udp_socket(([0_u16; 8].into(), PORT))?;
+        let socket = topology.origins[0].host.udp_socket(([0_u16; 8].into(), PORT))?;
         for (balancer, origin) in tunnels() {
             for (inner, wanted) in to_vips(b"unwanted").into_iter().zip(to_vips(b"wanted")) {
                 // The origin's own address would take it, were it unwrapped.
@@ -135,14 +94,9 @@ fn origin_drops_tunnelled_traffic_for_addresses_that_are_no_vip() -> Result<()> 
                 } else {
                     ORIGINS_V6[0].into()
                 };
-                let unwanted = Datagram {
-                    destination: own,
-                    ..inner
-                };
+                let unwanted = Datagram { destination: own, ..inner };
                 for _ in 0..ATTEMPTS {
-                    topology
-                        .balancer
-                        .send_tunnelled(balancer, origin, unwanted)?;
+                    topology.balancer.send_tunnelled(balancer, origin, unwanted)?;
                 }
                 topology.balancer.send_tunnelled(balancer, origin, wanted)?;
                 receives_only(&socket, &["wanted"]).with_context(|| format!("{unwanted:?}"))?;
@@ -158,15 +112,9 @@ fn origin_leaves_ordinary_traffic_alone_and_detaches_without_a_trace() -> Result
         let origin = &topology.origins[0];
         let direct = lb_tests::topology::port_80(ORIGINS_V4[0]);
         topology.expect_answers(direct, 20)?;
-        ensure!(
-            origin.host.xdp_program_id("eth0")?.is_some(),
-            "lb-origin is not attached"
-        );
+        ensure!(origin.host.xdp_program_id("eth0")?.is_some(), "lb-origin is not attached");
         origin.detach()?;
-        ensure!(
-            origin.host.xdp_program_id("eth0")?.is_none(),
-            "lb-origin is still attached"
-        );
+        ensure!(origin.host.xdp_program_id("eth0")?.is_none(), "lb-origin is still attached");
         let pins = origin.host.list(&origin.pin_dir())?;
         ensure!(pins.is_empty(), "pins are left: {pins:?}");
         topology.expect_answers(direct, 20).map(drop)

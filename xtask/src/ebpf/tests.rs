@@ -27,27 +27,14 @@ fn an_unchanged_program_keeps_its_file() {
 
 #[test]
 fn a_program_that_was_not_built_is_an_error() {
-    let error = copy_if_changed(
-        Path::new("/nonexistent/lb-balancer"),
-        Path::new("/tmp/unused"),
-    );
-    assert!(
-        error
-            .unwrap_err()
-            .to_string()
-            .contains("/nonexistent/lb-balancer")
-    );
+    let error = copy_if_changed(Path::new("/nonexistent/lb-balancer"), Path::new("/tmp/unused"));
+    assert!(error.unwrap_err().to_string().contains("/nonexistent/lb-balancer"));
 }
 
 #[test]
 fn each_flag_is_one_argument_of_the_compiler() {
-    let encoded = encoded_flags(Path::new("/opt/my tools/bpf-linker"))
-        .into_string()
-        .unwrap();
+    let encoded = encoded_flags(Path::new("/opt/my tools/bpf-linker")).into_string().unwrap();
     let flags: Vec<&str> = encoded.split('\x1f').collect();
     assert!(flags.iter().all(|flag| flag.starts_with("-C")), "{flags:?}");
-    assert!(
-        flags.contains(&"-Clinker=/opt/my tools/bpf-linker"),
-        "{flags:?}"
-    );
+    assert!(flags.contains(&"-Clinker=/opt/my tools/bpf-linker"), "{flags:?}");
 }

@@ -14,23 +14,15 @@ fn shell(script: &str) -> Command {
 
 #[test]
 fn a_failing_child_is_an_error_with_its_name_and_status() {
-    let error = run("the step", &mut shell("exit 3"))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("the step failed") && error.contains('3'),
-        "{error}"
-    );
+    let error = run("the step", &mut shell("exit 3")).unwrap_err().to_string();
+    assert!(error.contains("the step failed") && error.contains('3'), "{error}");
     assert!(run("the step", &mut shell("exit 0")).is_ok());
 }
 
 #[test]
 fn a_missing_program_is_named() {
     let error = run("the step", &mut Command::new("/nonexistent/program")).unwrap_err();
-    assert!(
-        error.to_string().contains("/nonexistent/program"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("/nonexistent/program"), "{error}");
 }
 
 #[test]

@@ -28,10 +28,7 @@ pub(super) struct Apt {
 impl Apt {
     /// Logs and downloads go below the target directory.
     pub(super) fn new(workspace: &Workspace) -> Self {
-        Self {
-            files: workspace.setup_files(),
-            lists_are_fresh: false,
-        }
+        Self { files: workspace.setup_files(), lists_are_fresh: false }
     }
 
     /// Installs packages.
@@ -57,9 +54,7 @@ impl Apt {
         }
         let _services_stay_off = Policy::set(Path::new(POLICY_PATH))?;
         let mut install = apt_get(&archives);
-        install
-            .args(["install", "--yes", "--no-install-recommends"])
-            .args(packages);
+        install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
         let label = format!("{label}: {}", packages.join(" "));
         process::run_logged(&label, &self.files.join("apt-install.log"), &mut install)?;
         fs::remove_dir_all(&archives)
@@ -96,9 +91,7 @@ impl Policy {
             }
         }
         fs::write(path, POLICY).with_context(|| format!("cannot write {}", path.display()))?;
-        let policy = Self {
-            ours: Some(path.to_owned()),
-        };
+        let policy = Self { ours: Some(path.to_owned()) };
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))
             .with_context(|| format!("cannot make {} executable", path.display()))?;
         Ok(policy)

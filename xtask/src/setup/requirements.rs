@@ -41,20 +41,12 @@ impl Requirement {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            package,
-            probe,
-            why,
-        } = self;
+        let Self { package, probe, why } = self;
         match probe {
             Probe::Program(name) => write!(out, "{package} (program {name}): {why}"),
             Probe::File(path) => write!(out, "{package} ({path}): {why}"),
             Probe::Llvm(path) => {
-                write!(
-                    out,
-                    "{package} ({}): {why}",
-                    llvm_prefix().join(path).display()
-                )
+                write!(out, "{package} ({}): {why}", llvm_prefix().join(path).display())
             }
         }
     }
@@ -82,20 +74,12 @@ pub(super) const LAB: &[Requirement] = &[
         probe: Probe::Program("nginx"),
         why: "the origin server of the demo",
     },
-    Requirement {
-        package: "curl",
-        probe: Probe::Program("curl"),
-        why: "the client of the demo",
-    },
+    Requirement { package: "curl", probe: Probe::Program("curl"), why: "the client of the demo" },
 ];
 
 /// For building: the linkers and the libraries behind them.
 pub(super) const BUILD: &[Requirement] = &[
-    Requirement {
-        package: "gcc",
-        probe: Probe::Program("cc"),
-        why: "links host programs",
-    },
+    Requirement { package: "gcc", probe: Probe::Program("cc"), why: "links host programs" },
     Requirement {
         package: "g++",
         probe: Probe::Program("c++"),
@@ -140,9 +124,7 @@ pub(super) const BUILD: &[Requirement] = &[
 
 /// Those of `all` that are not there.
 pub(super) fn missing(all: &'static [Requirement]) -> Vec<&'static Requirement> {
-    all.iter()
-        .filter(|requirement| !requirement.is_met())
-        .collect()
+    all.iter().filter(|requirement| !requirement.is_met()).collect()
 }
 
 /// The directory that LLVM's bin, include and lib are in.

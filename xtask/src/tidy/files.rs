@@ -78,16 +78,10 @@ impl Tree {
             let kind = entry.file_type().with_context(unreadable)?;
             if kind.is_dir() {
                 self.visit(&entry.path(), &format!("{path}/"))?;
-            } else if [".rs", ".md", "Cargo.toml"]
-                .iter()
-                .any(|ending| name.ends_with(ending))
-            {
+            } else if [".rs", ".md", "Cargo.toml"].iter().any(|ending| name.ends_with(ending)) {
                 let text = fs::read_to_string(entry.path())
                     .with_context(|| format!("cannot read {path} as text"))?;
-                self.files.push(TextFile {
-                    path: path.clone(),
-                    text,
-                });
+                self.files.push(TextFile { path: path.clone(), text });
             }
             self.paths.push(path);
         }

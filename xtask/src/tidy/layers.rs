@@ -12,14 +12,7 @@ const LAYERS: [(&str, &[&str]); 6] = [
     ("tests", &["lb-common", "lb-agent"]),
     ("xtask", &[]),
 ];
-const OURS: [&str; 6] = [
-    "lb-common",
-    "lb-ebpf",
-    "lb-agent",
-    "lb-ctl",
-    "lb-tests",
-    "xtask",
-];
+const OURS: [&str; 6] = ["lb-common", "lb-ebpf", "lb-agent", "lb-ctl", "lb-tests", "xtask"];
 
 /// Dependencies that point the wrong way, and crates that leave the lints of the workspace out.
 pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
@@ -39,20 +32,13 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
         if !section.contains("dependencies") {
             continue;
         }
-        for name in OURS
-            .iter()
-            .filter(|name| !allowed.contains(name) && names(line, name))
-        {
+        for name in OURS.iter().filter(|name| !allowed.contains(name) && names(line, name)) {
             let what = format!("{crate_directory} may not depend on {name}");
             findings.push(Finding::new(path, index + 1, what));
         }
     }
     if !has_lints {
-        findings.push(Finding::new(
-            path,
-            1,
-            "does not take over the lints of the workspace",
-        ));
+        findings.push(Finding::new(path, 1, "does not take over the lints of the workspace"));
     }
     findings
 }
@@ -60,8 +46,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Finding> {
 /// True if the line has the crate's name, not as a part of a longer one.
 fn names(line: &str, name: &str) -> bool {
     let is_part = |character: char| is_name(character) || character == '-';
-    line.split(|character| !is_part(character))
-        .any(|word| word == name)
+    line.split(|character| !is_part(character)).any(|word| word == name)
 }
 
 #[cfg(test)]

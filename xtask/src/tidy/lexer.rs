@@ -22,10 +22,7 @@ enum Kind {
 
 /// Splits a source file.
 pub(super) fn split(source: &str) -> Split {
-    let mut split = Split {
-        code: String::new(),
-        comments: String::new(),
-    };
+    let mut split = Split { code: String::new(), comments: String::new() };
     let mut rest = source;
     while !rest.is_empty() {
         let (length, kind) = token(rest);
@@ -33,14 +30,8 @@ pub(super) fn split(source: &str) -> Split {
         let (text, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
         for character in text.chars() {
             let blank = if character == '\n' { '\n' } else { ' ' };
-            split
-                .code
-                .push(if kind == Kind::Code { character } else { blank });
-            split.comments.push(if kind == Kind::Comment {
-                character
-            } else {
-                blank
-            });
+            split.code.push(if kind == Kind::Code { character } else { blank });
+            split.comments.push(if kind == Kind::Comment { character } else { blank });
         }
         rest = after;
     }
@@ -66,9 +57,7 @@ fn token(rest: &str) -> (usize, Kind) {
         (quoted(rest, '\''), Kind::Literal)
     } else {
         // A name is taken whole: the r at the end of `for` starts no raw string.
-        let name = rest
-            .find(|character| !is_name(character))
-            .unwrap_or(rest.len());
+        let name = rest.find(|character| !is_name(character)).unwrap_or(rest.len());
         let first = rest.chars().next().map_or(0, char::len_utf8);
         (name.max(first), Kind::Code)
     }
@@ -98,8 +87,7 @@ fn block_comment(rest: &str) -> usize {
 /// `r"..."`, `br#"..."#` and so on; `None` if this is something else.
 fn raw_string(rest: &str) -> Option<usize> {
     let prefix = ["r", "br", "cr"].into_iter().find(|prefix| {
-        rest.strip_prefix(prefix)
-            .is_some_and(|after| after.starts_with(['"', '#']))
+        rest.strip_prefix(prefix).is_some_and(|after| after.starts_with(['"', '#']))
     })?;
     let after_prefix = rest.strip_prefix(prefix)?;
     let body = after_prefix.trim_start_matches('#');
@@ -107,10 +95,7 @@ fn raw_string(rest: &str) -> Option<usize> {
     let body = body.strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
     let opening = prefix.len() + hashes + 1;
-    Some(
-        body.find(&end)
-            .map_or(rest.len(), |at| opening + at + end.len()),
-    )
+    Some(body.find(&end).map_or(rest.len(), |at| opening + at + end.len()))
 }
 
 /// A literal in quotes with backslash escapes.

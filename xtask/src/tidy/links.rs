@@ -6,9 +6,7 @@ use super::Finding;
 
 /// The documents that are checked.
 pub(super) fn applies_to(path: &str) -> bool {
-    let is_markdown = Path::new(path)
-        .extension()
-        .is_some_and(|extension| extension == "md");
+    let is_markdown = Path::new(path).extension().is_some_and(|extension| extension == "md");
     path == "README.md" || (path.starts_with("docs/") && is_markdown)
 }
 
@@ -40,11 +38,8 @@ pub(super) fn check(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Ve
 /// The targets of `[text](target "title")` and `[label]: target` on a line, outside inline code.
 fn targets(line: &str) -> Vec<String> {
     let prose: String = line.split('`').step_by(2).collect::<Vec<_>>().join("`");
-    let mut found: Vec<&str> = prose
-        .split("](")
-        .skip(1)
-        .filter_map(|after| after.split(')').next())
-        .collect();
+    let mut found: Vec<&str> =
+        prose.split("](").skip(1).filter_map(|after| after.split(')').next()).collect();
     if prose.starts_with('[')
         && let Some((_, target)) = prose.split_once("]: ")
     {

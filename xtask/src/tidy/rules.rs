@@ -92,9 +92,7 @@ fn unfinished(path: &str, split: &Split) -> Vec<Finding> {
                 .into_iter()
                 .flat_map(|mark| lines_with(&split.comments, mark).map(move |line| (line, mark))),
         );
-    found
-        .map(|(line, mark)| Finding::new(path, line, format!("`{mark}` is left over")))
-        .collect()
+    found.map(|(line, mark)| Finding::new(path, line, format!("`{mark}` is left over"))).collect()
 }
 
 fn impure(path: &str, split: &Split) -> Vec<Finding> {
@@ -125,9 +123,7 @@ fn has_word(line: &str, word: &str) -> bool {
         word.ends_with(lexer::is_name) && !word.ends_with("Tcp") && !word.ends_with("Udp");
     line.match_indices(word).any(|(at, _)| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
-        let after = line
-            .get(at + word.len()..)
-            .and_then(|text| text.chars().next());
+        let after = line.get(at + word.len()..).and_then(|text| text.chars().next());
         !(starts_as_name && before.is_some_and(lexer::is_name)
             || ends_as_name && after.is_some_and(lexer::is_name))
     })

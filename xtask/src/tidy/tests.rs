@@ -17,17 +17,11 @@ fn a_tree_is_read_without_dot_files_and_build_output() {
     for file in ["lb-ctl/src/args.rs", "target/debug/out.rs", ".git/hook.rs"] {
         fs::write(root.join(file), bad).unwrap();
     }
-    fs::write(
-        root.join("README.md"),
-        "[a](docs) [b](lb-ctl/src/args.rs) [c](gone)\n",
-    )
-    .unwrap();
+    fs::write(root.join("README.md"), "[a](docs) [b](lb-ctl/src/args.rs) [c](gone)\n").unwrap();
     fs::write(root.join("notes.txt"), "x").unwrap();
 
-    let found: Vec<String> = findings(&Tree::read(&root).unwrap())
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let found: Vec<String> =
+        findings(&Tree::read(&root).unwrap()).iter().map(ToString::to_string).collect();
     fs::remove_dir_all(root).unwrap();
     assert_eq!(
         found,
@@ -42,17 +36,7 @@ fn a_tree_is_read_without_dot_files_and_build_output() {
 
 #[test]
 fn dot_files_and_the_parts_may_stand_at_the_top() {
-    let names = [
-        ".gitignore",
-        "xtask",
-        "Cargo.lock",
-        "LICENSE-MIT",
-        "scripts",
-    ]
-    .map(str::to_owned);
+    let names = [".gitignore", "xtask", "Cargo.lock", "LICENSE-MIT", "scripts"].map(str::to_owned);
     let found: Vec<String> = top_level(&names).iter().map(ToString::to_string).collect();
-    assert_eq!(
-        found,
-        ["scripts:1: does not belong at the top of the repository"]
-    );
+    assert_eq!(found, ["scripts:1: does not belong at the top of the repository"]);
 }

@@ -7,47 +7,24 @@ use super::{
 
 const NIGHTLY: Source = Source::Rustup("nightly");
 const PINNED: Source = Source::Rustup(PINNED_NIGHTLY);
-const GOOD: Facts = Facts {
-    minor: 97,
-    llvm: 22,
-    has_cargo: true,
-    has_source: true,
-    has_clippy: true,
-};
+const GOOD: Facts =
+    Facts { minor: 97, llvm: 22, has_cargo: true, has_source: true, has_clippy: true };
 
 fn ready(source: Source) -> Candidate {
-    Candidate {
-        source,
-        installed: true,
-        complete: true,
-    }
+    Candidate { source, installed: true, complete: true }
 }
 
 #[test]
 fn a_nightly_with_a_newer_llvm_is_passed_over_with_a_reason() {
     let newer = Facts { llvm: 23, ..GOOD };
-    let choice = weigh(
-        [(NIGHTLY, Some(newer)), (Source::Debian, Some(GOOD))],
-        true,
-        true,
-    );
+    let choice = weigh([(NIGHTLY, Some(newer)), (Source::Debian, Some(GOOD))], true, true);
     assert_eq!(choice.candidates, [ready(Source::Debian)]);
-    assert!(
-        choice
-            .remarks
-            .iter()
-            .any(|remark| remark.contains("LLVM is 23")),
-        "{choice:?}"
-    );
+    assert!(choice.remarks.iter().any(|remark| remark.contains("LLVM is 23")), "{choice:?}");
 }
 
 #[test]
 fn the_first_complete_compiler_wins() {
-    let probed = [
-        (NIGHTLY, Some(GOOD)),
-        (PINNED, Some(GOOD)),
-        (Source::Debian, Some(GOOD)),
-    ];
+    let probed = [(NIGHTLY, Some(GOOD)), (PINNED, Some(GOOD)), (Source::Debian, Some(GOOD))];
     assert_eq!(weigh(probed, true, true).candidates, [ready(NIGHTLY)]);
 }
 
@@ -61,11 +38,7 @@ fn a_compiler_that_is_there_comes_before_one_to_be_fetched() {
 fn with_nothing_there_the_pinned_nightly_is_fetched_first() {
     let nothing = [(NIGHTLY, None), (PINNED, None), (Source::Debian, None)];
     let sources = |rustup, apt| -> Vec<Source> {
-        weigh(nothing, rustup, apt)
-            .candidates
-            .into_iter()
-            .map(|found| found.source)
-            .collect()
+        weigh(nothing, rustup, apt).candidates.into_iter().map(|found| found.source).collect()
     };
     assert_eq!(sources(true, true), [PINNED, Source::Debian]);
     assert_eq!(sources(false, true), [Source::Debian]);
@@ -74,43 +47,22 @@ fn with_nothing_there_the_pinned_nightly_is_fetched_first() {
 
 #[test]
 fn missing_parts_are_noticed() {
-    let no_clippy = Facts {
-        has_clippy: false,
-        ..GOOD
-    };
+    let no_clippy = Facts { has_clippy: false, ..GOOD };
     let choice = weigh([(Source::Debian, Some(no_clippy))], true, true);
-    let incomplete = Candidate {
-        source: Source::Debian,
-        installed: true,
-        complete: false,
-    };
+    let incomplete = Candidate { source: Source::Debian, installed: true, complete: false };
     assert_eq!(choice.candidates, [incomplete]);
 
-    let no_source = Facts {
-        has_source: false,
-        ..GOOD
-    };
-    let choice = weigh(
-        [(NIGHTLY, Some(no_source)), (Source::Debian, Some(GOOD))],
-        true,
-        true,
-    );
+    let no_source = Facts { has_source: false, ..GOOD };
+    let choice = weigh([(NIGHTLY, Some(no_source)), (Source::Debian, Some(GOOD))], true, true);
     assert_eq!(choice.candidates.first(), Some(&ready(Source::Debian)));
 }
 
 #[test]
 fn a_compiler_too_old_for_the_workspace_is_refused() {
-    let old = Facts {
-        minor: 63,
-        llvm: 14,
-        ..GOOD
-    };
+    let old = Facts { minor: 63, llvm: 14, ..GOOD };
     let choice = weigh([(Source::Debian, Some(old))], true, true);
     assert_eq!(choice.candidates, []);
-    assert!(
-        choice.remarks.iter().any(|remark| remark.contains("1.63")),
-        "{choice:?}"
-    );
+    assert!(choice.remarks.iter().any(|remark| remark.contains("1.63")), "{choice:?}");
 }
 
 #[test]
@@ -127,10 +79,7 @@ fn a_dated_nightly_is_not_the_floating_one() {
                 nightly-2026-04-15-x86_64-unknown-linux-gnu\n";
     assert!(has_toolchain(list, PINNED_NIGHTLY));
     assert!(!has_toolchain(list, "nightly"));
-    assert!(has_toolchain(
-        "nightly-x86_64-unknown-linux-gnu\n",
-        "nightly"
-    ));
+    assert!(has_toolchain("nightly-x86_64-unknown-linux-gnu\n", "nightly"));
 }
 
 #[test]
@@ -143,22 +92,10 @@ fn versions_are_read_from_the_compilers_own_words() {
 
 #[test]
 fn settings_of_the_outer_cargo_do_not_reach_the_bpf_build() {
-    for name in [
-        "CARGO",
-        "CARGO_TARGET_DIR",
-        "RUSTC",
-        "RUSTUP_TOOLCHAIN",
-        "RUSTFLAGS",
-    ] {
+    for name in ["CARGO", "CARGO_TARGET_DIR", "RUSTC", "RUSTUP_TOOLCHAIN", "RUSTFLAGS"] {
         assert!(is_host_build_variable(name), "{name}");
     }
-    for name in [
-        "CARGO_HOME",
-        "CARGO_NET_OFFLINE",
-        "RUSTUP_HOME",
-        "PATH",
-        "HOME",
-    ] {
+    for name in ["CARGO_HOME", "CARGO_NET_OFFLINE", "RUSTUP_HOME", "PATH", "HOME"] {
         assert!(!is_host_build_variable(name), "{name}");
     }
 }

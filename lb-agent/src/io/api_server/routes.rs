@@ -1,4 +1,4 @@
-//! Paths, handlers, and the OpenAPI document made from them.
+//! Paths, handlers, and the `OpenAPI` document made from them.
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -29,7 +29,7 @@ type Calls = State<mpsc::Sender<Call>>;
 )]
 struct Document;
 
-/// The OpenAPI document of this API.
+/// The `OpenAPI` document of this API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }
@@ -86,9 +86,9 @@ async fn ask(State(calls): Calls, request: Request) -> Response {
     }
 }
 
-fn invalid(rejection: impl ToString) -> Response {
+fn invalid(title: String) -> Response {
     let status = StatusCode::BAD_REQUEST;
-    ProblemResponse::new("invalid_request", status, rejection.to_string()).into_response()
+    ProblemResponse::new("invalid_request", status, title).into_response()
 }
 
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Item<Status>)))]

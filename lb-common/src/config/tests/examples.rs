@@ -8,9 +8,7 @@ use super::accepted;
 use crate::config::file::json_schema;
 
 fn docs(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../docs")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name)
 }
 
 fn read(name: &str) -> String {
@@ -45,20 +43,10 @@ fn the_written_schema_is_the_one_of_the_types() {
 #[test]
 fn every_field_of_the_schema_is_described() {
     let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
-    let types = schema["$defs"]
-        .as_object()
-        .unwrap()
-        .values()
-        .chain([&schema]);
+    let types = schema["$defs"].as_object().unwrap().values().chain([&schema]);
     let mut fields = 0;
-    for (name, field) in types
-        .filter_map(|kind| kind["properties"].as_object())
-        .flatten()
-    {
-        assert!(
-            field["description"].is_string(),
-            "{name} has no description"
-        );
+    for (name, field) in types.filter_map(|kind| kind["properties"].as_object()).flatten() {
+        assert!(field["description"].is_string(), "{name} has no description");
         fields += 1;
     }
     assert!(fields > 30, "only {fields} fields seen");

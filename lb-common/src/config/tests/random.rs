@@ -16,30 +16,18 @@ use crate::config::file::{
 use crate::config::{Encapsulation, HealthVia, Mode, Protocol, Scheduler};
 
 fn health() -> impl Strategy<Value = HealthFile> {
-    (
-        any::<bool>(),
-        proptest::option::of(1..=65_535_i64),
-        20..5000_u64,
-        1..=100_i64,
-    )
-        .prop_map(|(is_http, port, interval_ms, streak)| HealthFile {
-            kind: if is_http {
-                HealthType::Http
-            } else {
-                HealthType::Tcp
-            },
+    (any::<bool>(), proptest::option::of(1..=65_535_i64), 20..5000_u64, 1..=100_i64).prop_map(
+        |(is_http, port, interval_ms, streak)| HealthFile {
+            kind: if is_http { HealthType::Http } else { HealthType::Tcp },
             path: is_http.then(|| "/ready?full=1".to_string()),
             port,
             interval: format!("{interval_ms}ms"),
             timeout: format!("{}ms", interval_ms / 2),
             rise: streak,
             fall: 101 - streak,
-            via: if is_http {
-                HealthVia::Tunnel
-            } else {
-                HealthVia::Direct
-            },
-        })
+            via: if is_http { HealthVia::Tunnel } else { HealthVia::Direct },
+        },
+    )
 }
 
 /// A pool whose backends have addresses that no other pool's have: by `number`.
@@ -93,14 +81,8 @@ fn valid_file() -> impl Strategy<Value = ConfigFile> {
     (pools, services(3), proptest::option::of("[ -~]{16,40}")).prop_map(
         |(pools, services, hash_seed)| {
             let mut file = ConfigFile {
-                node: NodeFile {
-                    name: "edge".into(),
-                    encap_source: EncapSourceFile::default(),
-                },
-                interfaces: Vec::from([InterfaceFile {
-                    name: "eth0".into(),
-                    mode: Mode::Native,
-                }]),
+                node: NodeFile { name: "edge".into(), encap_source: EncapSourceFile::default() },
+                interfaces: Vec::from([InterfaceFile { name: "eth0".into(), mode: Mode::Native }]),
                 cluster: ClusterFile { hash_seed },
                 limits: LimitsFile::default(),
                 pools,
@@ -132,11 +114,7 @@ fn says_the_same(desired: &Desired, file: &ConfigFile) -> bool {
         checked.vip.to_string() == service.vip
             && checked.protocol == service.protocol
             && checked.pool == service.pool
-            && checked
-                .ports
-                .iter()
-                .map(|port| i64::from(*port))
-                .eq(service.ports.iter().copied())
+            && checked.ports.iter().map(|port| i64::from(*port)).eq(service.ports.iter().copied())
     };
     desired.pools.len() == file.pools.len()
         && desired.services.len() == file.services.len()

@@ -28,10 +28,7 @@ fn texts_that_are_no_yaml_mapping_are_refused() {
     assert_eq!(refused(""), "edge.yaml: the file is empty");
     assert_eq!(refused("# nothing\n"), "edge.yaml: the file is empty");
     assert_eq!(refused("{}"), "edge.yaml:1:1: missing field \"node\"");
-    assert_eq!(
-        refused("web"),
-        "edge.yaml:1:1: invalid type: string \"web\", expected a mapping"
-    );
+    assert_eq!(refused("web"), "edge.yaml:1:1: invalid type: string \"web\", expected a mapping");
     assert_eq!(
         refused(&(BASE.to_string() + "---\n" + BASE)),
         "edge.yaml: deserializing from YAML containing more than one document is not supported"
@@ -40,10 +37,7 @@ fn texts_that_are_no_yaml_mapping_are_refused() {
         refused("node: {}\n\tpools: []\n"),
         "edge.yaml:2:1: found character that cannot start any token, while scanning for the next token"
     );
-    assert_eq!(
-        refused(&"[".repeat(100_000)),
-        "edge.yaml:1:129: recursion limit exceeded"
-    );
+    assert_eq!(refused(&"[".repeat(100_000)), "edge.yaml:1:129: recursion limit exceeded");
 }
 
 #[test]
@@ -52,11 +46,7 @@ fn mistakes_of_form_are_refused_with_their_place() {
 }
 
 const WRONG_FORMS: &[Row] = &[
-    (
-        "  - name: eth0\n",
-        "",
-        "2:11: interfaces: invalid type: nothing, expected a list",
-    ),
+    ("  - name: eth0\n", "", "2:11: interfaces: invalid type: nothing, expected a list"),
     (
         "    ports: [443, 80]",
         "    ports:",
@@ -87,11 +77,7 @@ const WRONG_FORMS: &[Row] = &[
         "zone: 50",
         "12:9: pools[0].backends[1].zone: unknown field; known here: name, address, weight, tier",
     ),
-    (
-        "    vip: 203.0.113.10\n",
-        "",
-        "14:5: services[0]: missing field \"vip\"",
-    ),
+    ("    vip: 203.0.113.10\n", "", "14:5: services[0]: missing field \"vip\""),
     (
         "weight: 50",
         "weight: heavy",
@@ -132,11 +118,7 @@ const WRONG_FORMS: &[Row] = &[
         "{ name: eth0, mode: driver }",
         "3:25: interfaces[0].mode: \"driver\" is not one of: auto, native, generic",
     ),
-    (
-        "type: http",
-        "type: icmp",
-        "6:21: pools[0].health.type: \"icmp\" is not one of: tcp, http",
-    ),
+    ("type: http", "type: icmp", "6:21: pools[0].health.type: \"icmp\" is not one of: tcp, http"),
 ];
 
 #[test]
@@ -190,14 +172,6 @@ const WRONG_NAMES: &[Row] = &[
         "    pool: wbe",
         "18:11: services[0].pool: there is no pool \"wbe\"; did you mean \"web\"?",
     ),
-    (
-        "    pool: web",
-        "    pool: mail",
-        "18:11: services[0].pool: there is no pool \"mail\"",
-    ),
-    (
-        "  - name: eth0",
-        "  []",
-        "3:3: interfaces: at least one interface is needed",
-    ),
+    ("    pool: web", "    pool: mail", "18:11: services[0].pool: there is no pool \"mail\""),
+    ("  - name: eth0", "  []", "3:3: interfaces: at least one interface is needed"),
 ];

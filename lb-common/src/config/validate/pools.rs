@@ -17,18 +17,10 @@ use crate::maglev::is_prime;
 /// Every pool of the file, by name.
 pub(super) fn pools(file: &ConfigFile, findings: &mut Findings) -> Option<BTreeMap<String, Pool>> {
     let list = Path::Root.field("pools");
-    values::unique_names(
-        file.pools.iter().map(|pool| pool.name.as_str()),
-        &list,
-        findings,
-    );
+    values::unique_names(file.pools.iter().map(|pool| pool.name.as_str()), &list, findings);
     let surroundings = Surroundings {
         source: &file.node.encap_source,
-        vips: file
-            .services
-            .iter()
-            .filter_map(|service| service.vip.parse().ok())
-            .collect(),
+        vips: file.services.iter().filter_map(|service| service.vip.parse().ok()).collect(),
     };
     let mut pools = Some(BTreeMap::new());
     for (index, pool) in file.pools.iter().enumerate() {
@@ -120,15 +112,10 @@ impl Surroundings<'_> {
         findings: &mut Findings,
     ) {
         let first = |is_ipv4: bool| {
-            let same = backends
-                .iter()
-                .filter(|(address, _)| address.is_ipv4() == is_ipv4);
+            let same = backends.iter().filter(|(address, _)| address.is_ipv4() == is_ipv4);
             same.min_by_key(|(_, index)| **index)
         };
-        let sources = [
-            (true, "ipv4", &self.source.ipv4),
-            (false, "ipv6", &self.source.ipv6),
-        ];
+        let sources = [(true, "ipv4", &self.source.ipv4), (false, "ipv6", &self.source.ipv6)];
         for (is_ipv4, field, source) in sources {
             if source.is_none()
                 && let Some((address, index)) = first(is_ipv4)
@@ -156,9 +143,7 @@ fn table_slots(file: &PoolFile, path: &Path<'_>, findings: &mut Findings) -> Opt
     let slots = values::in_range(file.table_slots, &limit::TABLE_SLOTS, path, findings)?;
     if !is_prime(slots) {
         // Both ends of the range are primes, so there is one on either side.
-        let below = (*limit::TABLE_SLOTS.start()..slots)
-            .rev()
-            .find(|number| is_prime(*number));
+        let below = (*limit::TABLE_SLOTS.start()..slots).rev().find(|number| is_prime(*number));
         let above = (slots..=*limit::TABLE_SLOTS.end()).find(|number| is_prime(*number));
         let (below, above) = (below.unwrap_or(slots), above.unwrap_or(slots));
         let message = format!("{slots} is not a prime; the nearest are {below} and {above}");
@@ -167,10 +152,7 @@ fn table_slots(file: &PoolFile, path: &Path<'_>, findings: &mut Findings) -> Opt
     }
     let backends = file.backends.len();
     if usize::try_from(slots).is_ok_and(|slots| slots < backends) {
-        findings.add(
-            path,
-            format!("{slots} slots are too few for {backends} backends"),
-        );
+        findings.add(path, format!("{slots} slots are too few for {backends} backends"));
         return None;
     }
     Some(slots)
@@ -217,9 +199,7 @@ fn health_kind(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) -> O
         (HealthType::Http, Some(text))
             if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) =>
         {
-            return Some(HealthKind::Http {
-                path: text.to_string(),
-            });
+            return Some(HealthKind::Http { path: text.to_string() });
         }
         (HealthType::Http, Some(text)) => findings.add(
             path,

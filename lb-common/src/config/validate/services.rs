@@ -56,23 +56,13 @@ impl<'a> Checks<'a> {
         if let (Some(vip), Some(ports)) = (vip, &ports) {
             let path = path.field("ports");
             for (index, port) in ports.iter().enumerate() {
-                self.take(
-                    file,
-                    (vip, file.protocol, *port),
-                    &path.item(index),
-                    findings,
-                );
+                self.take(file, (vip, file.protocol, *port), &path.item(index), findings);
             }
         }
         self.pool(&file.pool, &path.field("pool"), findings);
         let mut ports = ports?;
         ports.sort_unstable();
-        Some(Service {
-            vip: vip?,
-            protocol: file.protocol,
-            ports,
-            pool: file.pool.clone(),
-        })
+        Some(Service { vip: vip?, protocol: file.protocol, ports, pool: file.pool.clone() })
     }
 
     /// Two services cannot both have the packets to one VIP, protocol and port.
@@ -124,9 +114,5 @@ fn ports(numbers: &[i64], list: &Path<'_>, findings: &mut Findings) -> Option<Ve
         ports.push(port);
     }
     // A port that is listed twice is reported once, here, and not as taken by its own service.
-    if seen.len() < numbers.len() {
-        None
-    } else {
-        ports.into_iter().collect()
-    }
+    if seen.len() < numbers.len() { None } else { ports.into_iter().collect() }
 }

@@ -45,10 +45,7 @@ pub(super) fn interface_name(
     if fits && !text.contains(refused) && text != "." && text != ".." {
         return Some(text.to_string());
     }
-    findings.add(
-        path,
-        format!("{text:?} is not a name of an interface (15 characters at most)"),
-    );
+    findings.add(path, format!("{text:?} is not a name of an interface (15 characters at most)"));
     None
 }
 
@@ -61,10 +58,8 @@ pub(super) fn unique_names<'a>(
     let mut seen = BTreeMap::new();
     for (index, name) in names.enumerate() {
         if let Some(first) = seen.get(name) {
-            let message = format!(
-                "\"{name}\" is the name of {} already",
-                list.item(*first).steps()
-            );
+            let message =
+                format!("\"{name}\" is the name of {} already", list.item(*first).steps());
             findings.add(&list.item(index).field("name"), message);
         } else {
             seen.insert(name, index);
@@ -74,35 +69,17 @@ pub(super) fn unique_names<'a>(
 
 /// An IPv4 or IPv6 address of one host.
 pub(super) fn address(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<IpAddr> {
-    host(
-        text.parse::<IpAddr>().ok(),
-        text,
-        "an IPv4 or IPv6",
-        path,
-        findings,
-    )
+    host(text.parse::<IpAddr>().ok(), text, "an IPv4 or IPv6", path, findings)
 }
 
 /// An IPv4 address of one host.
 pub(super) fn ipv4(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<Ipv4Addr> {
-    host(
-        text.parse::<Ipv4Addr>().ok(),
-        text,
-        "an IPv4",
-        path,
-        findings,
-    )
+    host(text.parse::<Ipv4Addr>().ok(), text, "an IPv4", path, findings)
 }
 
 /// An IPv6 address of one host.
 pub(super) fn ipv6(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<Ipv6Addr> {
-    host(
-        text.parse::<Ipv6Addr>().ok(),
-        text,
-        "an IPv6",
-        path,
-        findings,
-    )
+    host(text.parse::<Ipv6Addr>().ok(), text, "an IPv6", path, findings)
 }
 
 fn host<A: Copy + Into<IpAddr>>(
@@ -118,10 +95,7 @@ fn host<A: Copy + Into<IpAddr>>(
     };
     let special = special_use(address.into());
     if let Some(special) = special {
-        findings.add(
-            path,
-            format!("{text} is {special}, not the address of a host"),
-        );
+        findings.add(path, format!("{text} is {special}, not the address of a host"));
         return None;
     }
     Some(address)
@@ -153,9 +127,7 @@ pub(super) fn in_range(
     path: &Path<'_>,
     findings: &mut Findings,
 ) -> Option<u32> {
-    let number = u32::try_from(value)
-        .ok()
-        .filter(|number| range.contains(number));
+    let number = u32::try_from(value).ok().filter(|number| range.contains(number));
     if number.is_none() {
         findings.add(path, format!("{value} is not in {}", span(range)));
     }
@@ -170,10 +142,7 @@ pub(super) fn duration(
     findings: &mut Findings,
 ) -> Option<Duration> {
     let Some(ms) = milliseconds(text) else {
-        findings.add(
-            path,
-            format!("{text:?} is not a duration such as 500ms, 1s or 2m"),
-        );
+        findings.add(path, format!("{text:?} is not a duration such as 500ms, 1s or 2m"));
         return None;
     };
     if !range_ms.contains(&ms) {

@@ -11,19 +11,13 @@ use super::{POLICY, Policy};
 fn our_policy_is_executable_and_gone_afterwards() {
     let path = env::temp_dir().join(format!("xtask-policy-{}", process::id()));
     let policy = Policy::set(&path).unwrap();
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o111,
-        0o111
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o111, 0o111);
     drop(policy);
     assert!(!path.exists());
 
     fs::write(&path, POLICY).unwrap();
     drop(Policy::set(&path).unwrap());
-    assert!(
-        !path.exists(),
-        "a policy left by a killed run is taken over"
-    );
+    assert!(!path.exists(), "a policy left by a killed run is taken over");
 }
 
 #[test]

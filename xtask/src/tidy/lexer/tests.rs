@@ -14,25 +14,11 @@ fn comments_and_literals_are_not_code() {
     let split = split(source);
     assert_eq!(
         words(&split.code),
-        [
-            "let", "a", "=", ";", "let", "b", "=", ";", "let", "c", "=", "b", ";"
-        ]
+        ["let", "a", "=", ";", "let", "b", "=", ";", "let", "c", "=", "b", ";"]
     );
     assert_eq!(
         words(&split.comments),
-        [
-            "//",
-            "three",
-            "/*",
-            "four",
-            "/*",
-            "five",
-            "/*",
-            "six",
-            "*/",
-            "\"seven\"",
-            "*/"
-        ]
+        ["//", "three", "/*", "four", "/*", "five", "/*", "six", "*/", "\"seven\"", "*/"]
     );
 }
 

@@ -6,21 +6,14 @@ const OPENING: &str = "//! What it is.\n";
 
 /// What is found in a file that opens as it should.
 fn found(path: &str, code: &str) -> Vec<String> {
-    check(path, &format!("{OPENING}{code}"))
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    check(path, &format!("{OPENING}{code}")).iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn a_file_must_say_what_it_is() {
     let findings = check("lb-ctl/src/args.rs", "use std::fmt;\n");
     assert_eq!(findings.len(), 1);
-    assert!(
-        findings
-            .iter()
-            .any(|finding| finding.line == 1 && finding.what.contains("//!"))
-    );
+    assert!(findings.iter().any(|finding| finding.line == 1 && finding.what.contains("//!")));
     assert!(found("lb-ctl/src/args.rs", "#![forbid(unsafe_code)]\n").is_empty());
 }
 
@@ -28,10 +21,7 @@ fn a_file_must_say_what_it_is() {
 fn a_long_file_is_found_at_the_first_line_too_many() {
     assert!(found("lb-ctl/src/args.rs", &"// x\n".repeat(399)).is_empty());
     let findings = found("lb-ctl/src/args.rs", &"// x\n".repeat(400));
-    assert_eq!(
-        findings,
-        ["lb-ctl/src/args.rs:401: 401 lines; at most 400 are allowed"]
-    );
+    assert_eq!(findings, ["lb-ctl/src/args.rs:401: 401 lines; at most 400 are allowed"]);
 }
 
 #[test]
@@ -44,11 +34,7 @@ fn mod_rs_is_found() {
 fn unsafe_is_found_outside_its_places() {
     let code = "fn f() {\n    unsafe { g() }\n}\n";
     let findings = found("lb-agent/src/core/plan.rs", code);
-    assert!(
-        findings
-            .iter()
-            .any(|text| text.starts_with("lb-agent/src/core/plan.rs:3: `unsafe`"))
-    );
+    assert!(findings.iter().any(|text| text.starts_with("lb-agent/src/core/plan.rs:3: `unsafe`")));
     assert_eq!(found("lb-common/src/frame.rs", code).len(), 1);
     assert!(found("lb-ebpf/src/frame.rs", code).is_empty());
     assert!(found("lb-agent/src/io/bpf.rs", code).is_empty());
@@ -72,10 +58,7 @@ fn unfinished_work_is_found() {
     ] {
         assert_eq!(found("lb-ctl/src/args.rs", code).len(), 1, "{code}");
     }
-    for code in [
-        "// TODO-correctness(RFC 2003 3.1): say what.\n",
-        "const S: &str = \"XXX\";\n",
-    ] {
+    for code in ["// TODO-correctness(RFC 2003 3.1): say what.\n", "const S: &str = \"XXX\";\n"] {
         assert!(found("lb-ctl/src/args.rs", code).is_empty(), "{code}");
     }
 }
@@ -101,10 +84,7 @@ fn pure_code_must_stay_pure() {
         ] {
             assert!(!found(path, code).is_empty(), "{path}: {code}");
         }
-        assert!(
-            found(path, "use std::net::Ipv4Addr;\n// like tokio\n").is_empty(),
-            "{path}"
-        );
+        assert!(found(path, "use std::net::Ipv4Addr;\n// like tokio\n").is_empty(), "{path}");
     }
     assert!(found("lb-agent/src/app.rs", "use tokio::time;\n").is_empty());
 }

@@ -94,21 +94,9 @@ fn wrong_numbers_and_durations_are_refused_with_their_place() {
 }
 
 const WRONG_NUMBERS: &[Row] = &[
-    (
-        "weight: 50",
-        "weight: 1001",
-        "12:17: pools[0].backends[1].weight: 1001 is not in 0..=1000",
-    ),
-    (
-        "weight: 50",
-        "weight: -1",
-        "12:17: pools[0].backends[1].weight: -1 is not in 0..=1000",
-    ),
-    (
-        "weight: 50",
-        "tier: 256",
-        "12:15: pools[0].backends[1].tier: 256 is not in 0..=255",
-    ),
+    ("weight: 50", "weight: 1001", "12:17: pools[0].backends[1].weight: 1001 is not in 0..=1000"),
+    ("weight: 50", "weight: -1", "12:17: pools[0].backends[1].weight: -1 is not in 0..=1000"),
+    ("weight: 50", "tier: 256", "12:15: pools[0].backends[1].tier: 256 is not in 0..=255"),
     (
         "    health:",
         "    table_slots: 65536\n    health:",
@@ -124,21 +112,9 @@ const WRONG_NUMBERS: &[Row] = &[
         "[]",
         "17:12: services[0].ports: at least one port is needed; 0 alone means any port",
     ),
-    (
-        "[443, 80]",
-        "[80, 443, 80]",
-        "17:22: services[0].ports[2]: port 80 is listed twice",
-    ),
-    (
-        "[443, 80]",
-        "[80, 0]",
-        "17:17: services[0].ports[1]: port 0 means any port and stands alone",
-    ),
-    (
-        "[443, 80]",
-        "[65536]",
-        "17:13: services[0].ports[0]: 65536 is not in 0..=65535",
-    ),
+    ("[443, 80]", "[80, 443, 80]", "17:22: services[0].ports[2]: port 80 is listed twice"),
+    ("[443, 80]", "[80, 0]", "17:17: services[0].ports[1]: port 0 means any port and stands alone"),
+    ("[443, 80]", "[65536]", "17:13: services[0].ports[0]: 65536 is not in 0..=65535"),
     (
         "    pool: web",
         "    pool: web\n  - { name: b, vip: 203.0.113.10, protocol: tcp, ports: [81, 80], pool: web }",
@@ -159,16 +135,8 @@ const WRONG_NUMBERS: &[Row] = &[
         "type: http",
         "6:13: pools[0].health.path: a check of type http needs a path",
     ),
-    (
-        "type: http",
-        "type: tcp",
-        "6:32: pools[0].health.path: a check of type tcp has no path",
-    ),
-    (
-        "path: /healthz",
-        "path: /, port: 0",
-        "6:42: pools[0].health.port: 0 is not in 1..=65535",
-    ),
+    ("type: http", "type: tcp", "6:32: pools[0].health.path: a check of type tcp has no path"),
+    ("path: /healthz", "path: /, port: 0", "6:42: pools[0].health.port: 0 is not in 1..=65535"),
     (
         "path: /healthz",
         "path: /, interval: 1 s",
@@ -189,16 +157,8 @@ const WRONG_NUMBERS: &[Row] = &[
         "path: /, interval: 200ms",
         "6:13: pools[0].health.timeout: 500ms is not shorter than the interval, 200ms",
     ),
-    (
-        "path: /healthz",
-        "path: /, rise: 0",
-        "6:42: pools[0].health.rise: 0 is not in 1..=100",
-    ),
-    (
-        "path: /healthz",
-        "path: /, fall: 101",
-        "6:42: pools[0].health.fall: 101 is not in 1..=100",
-    ),
+    ("path: /healthz", "path: /, rise: 0", "6:42: pools[0].health.rise: 0 is not in 1..=100"),
+    ("path: /healthz", "path: /, fall: 101", "6:42: pools[0].health.fall: 101 is not in 1..=100"),
 ];
 
 #[test]

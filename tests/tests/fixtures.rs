@@ -1,0 +1,134 @@
+//! Every fixture, on the host and in the kernel, byte for byte.
+
+use std::collections::BTreeSet;
+
+use lb_agent::io::origin::Origin;
+use lb_common::image::Buffer;
+use lb_common::verdict::{OriginReason, Reason, Verdict};
+use lb_tests::fixture::kernel::Kernel;
+use lb_tests::fixture::{self, Fixture, HASH_SEED, catalogue, origin, standard};
+
+/// Collects what differs, so that one run shows all of it.
+fn assert_none(differences: &[String]) {
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+fn difference<R: std::fmt::Debug + PartialEq>(
+    name: &str,
+    (wanted, frame_out): (R, &[u8]),
+    (got, frame): (R, &[u8]),
+) -> Option<String> {
+    let same = wanted == got && frame_out == frame;
+    (!same).then(|| format!("{name}: {wanted:?}\n  {frame_out:02x?}\nbut {got:?}\n  {frame:02x?}"))
+}
+
+#[test]
+fn fixtures_hold_on_the_host() {
+    let check = |Fixture { name, maps, frame_in, reason, frame_out }: Fixture| {
+        let (got, frame) = fixture::on_the_host(&maps, HASH_SEED, &frame_in);
+        difference(name, (reason, &frame_out), (got, &frame))
+    };
+    assert_none(&catalogue().into_iter().filter_map(check).collect::<Vec<_>>());
+}
+
+#[test]
+fn fixtures_hold_in_the_kernel() {
+    let kernel = Kernel::load(&standard()).unwrap();
+    let mut differences = Vec::new();
+    for Fixture { name, maps, frame_in, reason, frame_out } in catalogue() {
+        assert_eq!(maps, standard(), "all fixtures share one loaded program");
+        let before = kernel.counted(reason).unwrap();
+        let (verdict, frame) = kernel.run(&frame_in).unwrap();
+        let after = kernel.counted(reason).unwrap();
+        let wanted = (Some(reason.verdict()), 1, frame_in.len() as u64);
+        let counted = (verdict, after.packets - before.packets, after.bytes - before.bytes);
+        differences.extend(difference(name, (wanted, &frame_out), (counted, &frame)));
+    }
+    assert_none(&differences);
+}
+
+#[test]
+fn every_reason_has_a_fixture() {
+    let covered: BTreeSet<_> = catalogue().iter().map(|fixture| fixture.reason).collect();
+    let missing: Vec<_> = Reason::ALL.iter().filter(|reason| !covered.contains(reason)).collect();
+    // The kernel always leaves headroom in a test-run: the next test makes that one on the host.
+    assert_eq!(missing, [&Reason::NoHeadroom]);
+    let covered: BTreeSet<_> = origin::catalogue().iter().map(|fixture| fixture.reason).collect();
+    assert_eq!(covered.len(), OriginReason::ALL.len());
+}
+
+#[test]
+fn a_frame_without_headroom_is_dropped_as_it_came() {
+    let fixture = catalogue().into_iter().find(|each| each.name == "tcp_4in4").unwrap();
+    let mut frame = Buffer::new(&fixture.frame_in, 19);
+    let tables = lb_common::image::Recorder::new(&fixture.maps);
+    let context = lb_common::datapath::Context {
+        hash_seed: HASH_SEED,
+        ingress_ifindex: fixture::INGRESS_IFINDEX,
+    };
+    let reason = lb_common::datapath::process(&mut frame, &tables, &context);
+    assert_eq!(reason, Reason::NoHeadroom);
+    assert_eq!(frame.as_slice(), fixture.frame_in);
+    assert!(tables.backend_counters().is_empty(), "nothing was sent, so nothing is counted");
+}
+
+#[test]
+fn a_forwarded_packet_is_counted_for_its_service_and_its_backend() {
+    let kernel = Kernel::load(&standard()).unwrap();
+    let fixture = catalogue().into_iter().find(|each| each.name == "tcp_4in6").unwrap();
+    for _ in 0..3 {
+        kernel.run(&fixture.frame_in).unwrap();
+    }
+    let maps = &kernel.datapath().maps;
+    let bytes = 3 * fixture.frame_in.len() as u64;
+    let backend = lb_common::abi::BackendIndex::new(fixture::backends::V6.0).unwrap();
+    let counter = maps.backend_counter(backend).unwrap();
+    assert_eq!((counter.packets, counter.bytes), (3, bytes));
+    // The second service of the fixtures' list.
+    let counter = maps.service_counter(1).unwrap();
+    assert_eq!((counter.packets, counter.bytes), (3, bytes));
+    assert_eq!(maps.service_counter(0).unwrap().packets, 0);
+}
+
+#[test]
+fn outer_flow_labels_differ_by_flow() {
+    let label = |port: u16| {
+        let segment = lb_tests::packet::tcp(port, 443, b"");
+        let fields = lb_tests::packet::Ipv4Fields::default();
+        let packet = lb_tests::packet::ipv4(
+            [198, 51, 100, 7].into(),
+            [203, 0, 113, 10].into(),
+            6,
+            &fields,
+            &segment,
+        );
+        let frame = lb_tests::packet::ethernet(&[], 0x0800, &packet);
+        let (reason, out) = fixture::on_the_host(&standard(), HASH_SEED, &frame);
+        assert_eq!(reason, Reason::Forwarded);
+        u32::from_be_bytes([0, out[15] & 0x0f, out[16], out[17]])
+    };
+    let labels: BTreeSet<_> = (1..=100).map(label).collect();
+    assert!(labels.len() >= 99, "{} labels for 100 flows", labels.len());
+    assert_eq!(label(7), label(7));
+}
+
+#[test]
+fn origin_fixtures_hold_on_the_host() {
+    let check = |each: origin::OriginFixture| {
+        let (got, frame) = origin::on_the_host(&each.frame_in);
+        difference(each.name, (each.reason, &each.frame_out), (got, &frame))
+    };
+    assert_none(&origin::catalogue().into_iter().filter_map(check).collect::<Vec<_>>());
+}
+
+#[test]
+fn origin_fixtures_hold_in_the_kernel() {
+    let program = Origin::load(&origin::SOURCES, &origin::VIPS).unwrap();
+    let check = |each: origin::OriginFixture| {
+        let (action, frame) = program.test_run(&each.frame_in).unwrap();
+        // enum xdp_action: 1 drops, 2 passes.
+        let wanted = if each.reason.verdict() == Verdict::Drop { 1 } else { 2 };
+        difference(each.name, (wanted, &each.frame_out), (action, &frame))
+    };
+    assert_none(&origin::catalogue().into_iter().filter_map(check).collect::<Vec<_>>());
+}
