@@ -105,8 +105,8 @@ pub fn plan(observed: &Image, target: &Target, pages: u32) -> Result<Vec<Op>, No
         gone(&observed.services, &target.services).map(|key| Op::RemoveService { key: *key }),
     );
     let pools = gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index });
-    let backends = gone(&observed.backends, &target.backends)
-        .map(|index| Op::RemoveBackend { index: *index });
+    let backends =
+        gone(&observed.backends, &target.backends).map(|index| Op::RemoveBackend { index: *index });
     let mut unused = pools.chain(backends).peekable();
     if unused.peek().is_some() {
         // A packet may have read the service or the slot that led here a moment ago.

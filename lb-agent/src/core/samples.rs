@@ -53,7 +53,7 @@ pub(crate) struct Sample {
     pub(crate) pools: Vec<SamplePool>,
     pub(crate) services: Vec<SampleService>,
     /// Next hop of every backend; `None`: unknown.
-    mac: Option<u8>,
+    pub(crate) mac: Option<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -132,23 +132,21 @@ impl Sample {
 pub(crate) fn sample() -> impl Strategy<Value = Sample> {
     let pools = btree_map(0..5u8, pool(), 0..=3);
     let services = btree_map(0..5u8, (any::<u8>(), any::<bool>(), ports(), any::<bool>()), 0..=3);
-    (pools, services, proptest::option::weighted(0.8, 0..3u8)).prop_map(
-        |(pools, services, mac)| {
-            let pools: Vec<_> = pools.into_iter().map(name_pool).collect();
-            let service = |(number, (choice, udp, ports, v6)): (u8, (u8, bool, Vec<u16>, bool))| {
-                let pool = pools.get(usize::from(choice) % pools.len().max(1))?;
-                Some(SampleService {
-                    name: format!("s{number}"),
-                    vip: vip(number, v6),
-                    protocol: if udp { "udp" } else { "tcp" },
-                    ports,
-                    pool: pool.name.clone(),
-                })
-            };
-            let services = services.into_iter().filter_map(service).collect();
-            Sample { pools, services, mac }
-        },
-    )
+    (pools, services, proptest::option::weighted(0.8, 0..3u8)).prop_map(|(pools, services, mac)| {
+        let pools: Vec<_> = pools.into_iter().map(name_pool).collect();
+        let service = |(number, (choice, udp, ports, v6)): (u8, (u8, bool, Vec<u16>, bool))| {
+            let pool = pools.get(usize::from(choice) % pools.len().max(1))?;
+            Some(SampleService {
+                name: format!("s{number}"),
+                vip: vip(number, v6),
+                protocol: if udp { "udp" } else { "tcp" },
+                ports,
+                pool: pool.name.clone(),
+            })
+        };
+        let services = services.into_iter().filter_map(service).collect();
+        Sample { pools, services, mac }
+    })
 }
 
 type UnnamedPool = (u32, BTreeMap<u8, (u8, u16, u8)>);

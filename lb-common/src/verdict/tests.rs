@@ -1,1 +1,62 @@
-//! Tests.
+//! The reasons, and the page of docs that is made from them.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::Path;
+use std::string::String;
+use std::{env, fs};
+
+use super::*;
+
+fn page() -> String {
+    let mut page = String::from(
+        "# Counters\n\nThis page is generated from `lb-common/src/verdict.rs`: \
+         `UPDATE_GOLDEN=1 cargo test -p lb-common --all-features` writes it.\n\n\
+         Each packet ends for exactly one reason, and each reason has one counter of packets and \
+         bytes (of the frame as received). `lb-ctl status -o wide` shows them all.\n\n\
+         ## Balancer\n\n| reason | verdict | meaning |\n|---|---|---|\n",
+    );
+    for reason in Reason::ALL {
+        let verdict = verdict_word(reason.verdict());
+        writeln!(page, "| `{}` | {verdict} | {} |", reason.name(), reason.help()).unwrap();
+    }
+    page.push_str(
+        "\n## Origin\n\n`lb-agent origin status` shows these.\n\n\
+         | reason | verdict | meaning |\n|---|---|---|\n",
+    );
+    for reason in OriginReason::ALL {
+        let verdict = verdict_word(reason.verdict());
+        writeln!(page, "| `{}` | {verdict} | {} |", reason.name(), reason.help()).unwrap();
+    }
+    page
+}
+
+const fn verdict_word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Tx => "tx",
+        Verdict::Drop => "drop",
+    }
+}
+
+#[test]
+fn the_metrics_page_lists_every_reason() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, page()).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, page(), "docs/metrics.md is out of date: set UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn counters_are_numbered_in_order_and_names_are_unique() {
+    for (number, reason) in (0..).zip(Reason::ALL) {
+        assert_eq!(reason.index(), number);
+    }
+    for (number, reason) in (0..).zip(OriginReason::ALL) {
+        assert_eq!(reason.index(), number);
+    }
+    let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    assert_eq!(names.len(), Reason::ALL.len());
+}

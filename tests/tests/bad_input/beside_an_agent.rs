@@ -23,7 +23,7 @@ fn changes_nothing(name: &str, bad: impl FnOnce(&Topology, &Agent) -> Result<()>
         bad(topology, &agent)?;
         agent.process.expect_running()?;
         let after = running_state(topology, &agent)?;
-        ensure!(before == after, "the running state changed: {before:?}, then {after:?}");
+        ensure!(before == after, "the running state changed: {before:#?}, then {after:#?}");
         for vip in [port_80(VIP_V4), port_80(VIP_V6)] {
             topology.expect_answers(vip, 50)?;
         }
@@ -31,12 +31,29 @@ fn changes_nothing(name: &str, bad: impl FnOnce(&Topology, &Agent) -> Result<()>
     })
 }
 
-/// The program, the generation and the weights.
-fn running_state(topology: &Topology, agent: &Agent) -> Result<(Option<u64>, u64, Vec<Value>)> {
+/// What must stay as it is when something bad is refused.
+#[derive(PartialEq, Debug)]
+struct RunningState {
+    program: Option<u64>,
+    generation: u64,
+    weights: Vec<Value>,
+    pins: Vec<String>,
+}
+
+fn running_state(topology: &Topology, agent: &Agent) -> Result<RunningState> {
     let list = agent.files.ctl_json(&["backend", "list"])?;
     let items = list.get("items").and_then(Value::as_array).context("no backends")?;
-    let weights = items.iter().filter_map(|item| item.get("weight_effective").cloned()).collect();
-    Ok((topology.balancer.xdp_program_id("eth0")?, agent.generation()?, weights))
+    let pin_dir = &agent.files.pin_dir;
+    let mut pins = topology.balancer.list(pin_dir)?;
+    for part in ["v1/links", "v1/maps"] {
+        pins.extend(topology.balancer.list(&pin_dir.join(part))?);
+    }
+    Ok(RunningState {
+        program: topology.balancer.xdp_program_id("eth0")?,
+        generation: agent.generation()?,
+        weights: items.iter().filter_map(|item| item.get("weight_effective").cloned()).collect(),
+        pins,
+    })
 }
 
 #[test]

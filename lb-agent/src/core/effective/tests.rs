@@ -1,1 +1,163 @@
-//! Tests.
+//! Who takes new flows, for random pools under random commands.
+
+use lb_common::config::Limits;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::overrides::{Change, Override};
+use crate::core::samples::{Sample, desired, limits, sample};
+
+/// A configuration, and commands on the backends that it has.
+fn commanded() -> impl Strategy<Value = (Limits, Sample, Overrides)> {
+    let change = prop_oneof![
+        proptest::option::of((0..=1000u64).prop_map(|weight| Weight::new(weight).unwrap()))
+            .prop_map(Change::Weight),
+        any::<bool>().prop_map(Change::Drain),
+    ];
+    let commands = vec((any::<prop::sample::Index>(), change), 0..12);
+    (limits(), sample(), commands).prop_map(|(limits, sample, commands)| {
+        let backends: Vec<_> = sample
+            .pools
+            .iter()
+            .flat_map(|pool| pool.backends.iter().map(|backend| (&pool.name, &backend.name)))
+            .collect();
+        let mut overrides = Overrides::default();
+        for (index, change) in commands {
+            if !backends.is_empty() {
+                let (pool, backend) = index.get(&backends);
+                overrides = overrides.with(pool, backend, change);
+            }
+        }
+        (limits, sample, overrides)
+    })
+}
+
+/// The weight a backend would have if tiers did not exist.
+fn weight_on_its_own(backend: &Backend, entry: Override) -> u16 {
+    if entry.drain { 0 } else { entry.weight.unwrap_or(backend.weight.value()) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_backend_has_a_state_and_a_weight_in_range(
+        (limits, sample, overrides) in commanded(),
+    ) {
+        let desired = sample.desired(&limits);
+        let all = effective(&desired, &overrides);
+        prop_assert!(all.keys().eq(desired.pools.keys()));
+        for (name, pool) in &desired.pools {
+            prop_assert!(all[name].keys().eq(pool.backends.keys()));
+            for backend in all[name].values() {
+                prop_assert!(backend.weight.value() <= Weight::MAX);
+                prop_assert!(backend.table_weight() <= backend.weight);
+            }
+        }
+    }
+
+    #[test]
+    fn exactly_the_lowest_tier_with_a_ready_backend_takes_traffic(
+        (limits, sample, overrides) in commanded(),
+    ) {
+        let desired = sample.desired(&limits);
+        let all = effective(&desired, &overrides);
+        for (name, pool) in &desired.pools {
+            let weight = |backend_name: &str| {
+                let entry = overrides.of(name, backend_name);
+                weight_on_its_own(&pool.backends[backend_name], entry)
+            };
+            let ready = pool.backends.iter().filter(|(name, _)| weight(name) > 0);
+            let lowest = ready.map(|(_, backend)| backend.tier).min();
+            for (backend_name, backend) in &pool.backends {
+                let in_table = all[name][backend_name].table_weight().value();
+                let expected = if Some(backend.tier) == lowest { weight(backend_name) } else { 0 };
+                prop_assert_eq!(in_table, expected, "{}", backend_name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_state_says_why_a_backend_takes_no_traffic((limits, sample, overrides) in commanded()) {
+        let desired = sample.desired(&limits);
+        let all = effective(&desired, &overrides);
+        for (name, pool) in &desired.pools {
+            let lowest_active = all[name]
+                .iter()
+                .filter(|(_, effective)| effective.state == State::Active)
+                .map(|(backend, _)| pool.backends[backend].tier)
+                .min();
+            for (backend_name, effective) in &all[name] {
+                let entry = overrides.of(name, backend_name);
+                let backend = &pool.backends[backend_name];
+                let holds = match effective.state {
+                    State::Active => effective.table_weight() > Weight::ZERO,
+                    State::Standby => {
+                        effective.weight > Weight::ZERO && lowest_active < Some(backend.tier)
+                    }
+                    State::Draining => entry.drain,
+                    State::Disabled => !entry.drain && weight_on_its_own(backend, entry) == 0,
+                };
+                prop_assert!(holds, "{backend_name}: {effective:?} with {entry:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_drained_backend_is_out_of_the_table_and_undrain_restores_it(
+        (limits, sample, overrides) in commanded(),
+    ) {
+        let desired = sample.desired(&limits);
+        for (pool, backend) in sample.pools.iter().flat_map(|pool| {
+            pool.backends.iter().map(move |backend| (&pool.name, &backend.name))
+        }) {
+            let undrained = overrides.with(pool, backend, Change::Drain(false));
+            let drained = undrained.with(pool, backend, Change::Drain(true));
+            let while_drained = effective(&desired, &drained)[pool][backend];
+            prop_assert_eq!(while_drained.state, State::Draining);
+            prop_assert_eq!(while_drained.table_weight(), Weight::ZERO);
+            let again = drained.with(pool, backend, Change::Drain(false));
+            prop_assert_eq!(effective(&desired, &again), effective(&desired, &undrained));
+        }
+    }
+}
+
+const TIERS: &str = "[{ name: web, backends: [
+    { name: main, address: 10.3.0.1, weight: 100 },
+    { name: off, address: 10.3.0.2, weight: 0 },
+    { name: spare, address: 10.3.0.3, weight: 70, tier: 1 } ] }]";
+
+fn states(overrides: &Overrides) -> Vec<(State, u16)> {
+    let pool = effective(&desired(TIERS, "[]"), overrides).remove("web").unwrap();
+    pool.values().map(|backend| (backend.state, backend.table_weight().value())).collect()
+}
+
+#[test]
+fn a_backup_takes_over_when_the_last_primary_is_drained() {
+    let nothing = Overrides::default();
+    let drained = nothing.with("web", "main", Change::Drain(true));
+
+    let calm = [(State::Active, 100), (State::Disabled, 0), (State::Standby, 0)];
+    let failover = [(State::Draining, 0), (State::Disabled, 0), (State::Active, 70)];
+    assert_eq!(states(&nothing), calm);
+    assert_eq!(states(&drained), failover);
+}
+
+#[test]
+fn a_weight_by_command_wins_over_the_file_in_both_directions() {
+    let weight = |weight| Change::Weight(Weight::new(weight));
+    let overrides =
+        Overrides::default().with("web", "main", weight(0)).with("web", "off", weight(5));
+
+    let expected = [(State::Disabled, 0), (State::Active, 5), (State::Standby, 0)];
+    assert_eq!(states(&overrides), expected);
+}
+
+#[test]
+fn a_stored_weight_out_of_range_is_as_if_it_were_not_there() {
+    let text = r#"{"pools":{"web":{"main":{"weight":1001}}}}"#;
+    let overrides: Overrides = serde_json::from_str(text).unwrap();
+
+    assert_eq!(states(&overrides), states(&Overrides::default()));
+}

@@ -81,7 +81,10 @@ fn assert_holds(image: &Image, target: &Target) {
         .pools
         .iter()
         .map(|(index, pool)| {
-            (*index, TargetPool { name_hash: pool.name_hash, slots: image.table(pool.table).collect() })
+            (
+                *index,
+                TargetPool { name_hash: pool.name_hash, slots: image.table(pool.table).collect() },
+            )
         })
         .collect();
     assert_eq!(held, target.pools);
@@ -118,7 +121,11 @@ fn assert_readers_are_safe(step: &Step) {
         backends.extend(tables.map(Slot::current));
         carry_out(&mut image, op);
         match op {
-            Op::AwaitReaders => (pools.clear(), pages.clear(), backends.clear()).0,
+            Op::AwaitReaders => {
+                pools.clear();
+                pages.clear();
+                backends.clear();
+            }
             Op::PutTable { first_page, slots } => {
                 let count = u32::try_from(slots.len()).unwrap();
                 let written = pages_of(TableRef::new(*first_page, count));
@@ -152,7 +159,8 @@ fn names(ops: &[Op]) -> Vec<String> {
 }
 
 const NOTHING: &str = "[]";
-const WEB: &str = "[{ name: web, table_slots: 251, backends: [{ name: web-1, address: 10.3.0.2 }] }]";
+const WEB: &str =
+    "[{ name: web, table_slots: 251, backends: [{ name: web-1, address: 10.3.0.2 }] }]";
 const WEB_SERVICE: &str =
     "[{ name: web, vip: 203.0.113.10, protocol: tcp, ports: [80, 443], pool: web }]";
 

@@ -1,1 +1,157 @@
-//! Tests.
+//! What a configuration means for the maps.
+
+use lb_common::abi::TableRef;
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::effective::effective;
+use crate::core::overrides::Overrides;
+use crate::core::samples::{self, Sample, known_way, limits, sample};
+use crate::core::way::Link;
+
+/// The target of a configuration on new maps.
+fn fresh(desired: &Desired, ways: &Ways) -> (Target, Ids) {
+    let ids = Ids::default().assign(desired).unwrap();
+    let mut tables = Tables::default();
+    tables.update(desired, &effective(desired, &Overrides::default()), &ids).unwrap();
+    (target(desired, &ids, &tables, ways), ids)
+}
+
+/// The same configuration with all its lists in another order.
+fn shuffled(sample: Sample) -> impl Strategy<Value = (Sample, Sample)> {
+    let backends: Vec<_> =
+        sample.pools.iter().map(|pool| Just(pool.backends.clone()).prop_shuffle()).collect();
+    let services = Just(sample.services.clone()).prop_shuffle();
+    let order = Just((0..sample.pools.len()).collect::<Vec<_>>()).prop_shuffle();
+    (backends, services, order).prop_map(move |(backends, services, order)| {
+        let mut pools = sample.pools.clone();
+        for (pool, backends) in pools.iter_mut().zip(backends) {
+            pool.backends = backends;
+        }
+        let pools = order.iter().map(|index| pools[*index].clone()).collect();
+        let other = Sample { pools, services, ..sample.clone() };
+        (sample.clone(), other)
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_the_file_does_not_matter(
+        limits in limits(),
+        (one, other) in sample().prop_flat_map(shuffled),
+    ) {
+        let ways = one.ways();
+        let (expected, _) = fresh(&one.desired(&limits), &ways);
+        let (target, _) = fresh(&other.desired(&limits), &ways);
+        prop_assert_eq!(target, expected);
+    }
+
+    #[test]
+    fn every_port_leads_to_the_pool_of_its_service(limits in limits(), sample in sample()) {
+        let desired = sample.desired(&limits);
+        let (target, ids) = fresh(&desired, &sample.ways());
+        let ports: usize = desired.services.values().map(|service| service.ports.len()).sum();
+        prop_assert_eq!(target.services.len(), ports);
+        for (name, service) in &desired.services {
+            let keys: Vec<_> = service_keys(service).collect();
+            prop_assert_eq!(keys.len(), service.ports.len());
+            for key in keys {
+                let entry = target.services[&key];
+                prop_assert_eq!(Some(entry.pool), ids.pool(&service.pool));
+                prop_assert_eq!(Some(entry.service), ids.service(name));
+                prop_assert_eq!(entry.name_hash, NameHash::of(name).0);
+            }
+        }
+    }
+
+    #[test]
+    fn every_slot_leads_to_a_backend_of_its_own_pool(limits in limits(), sample in sample()) {
+        let (target, _) = fresh(&sample.desired(&limits), &sample.ways());
+        for (index, pool) in &target.pools {
+            for slot in pool.slots.iter() {
+                prop_assert_eq!(target.backends[&slot.current()].pool, *index);
+            }
+        }
+    }
+}
+
+const POOLS: &str = "[{ name: web, backends: [
+    { name: v4, address: 10.3.0.2 }, { name: v6, address: 'fd00:3::2' } ] }]";
+
+/// The entries of the IPv4 and the IPv6 backend of [`POOLS`].
+fn entries(ways: &Ways) -> (BackendEntry, BackendEntry) {
+    let (target, ids) = fresh(&samples::desired(POOLS, "[]"), ways);
+    let entry = |name| target.backends[&ids.backend("web", name).unwrap()];
+    (entry("v4"), entry("v6"))
+}
+
+#[test]
+fn a_backend_is_wrapped_in_its_own_family_from_the_nodes_address_of_it() {
+    let (v4, v6) = entries(&Ways::new());
+
+    assert_eq!(v4.encapsulation, BackendEntry::ENCAP_IPIP_V4);
+    assert_eq!(v4.outer_destination, [10, 3, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(v4.outer_source, [10, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(v6.encapsulation, BackendEntry::ENCAP_IPIP_V6);
+    assert_eq!(v6.outer_destination, [0xfd, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    assert_eq!(v6.outer_source, [0xfd, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    assert_eq!(v4.name_hash, NameHash::of_backend("web", "v4").0);
+}
+
+#[test]
+fn a_known_way_fills_in_the_next_hop_of_that_backend_alone() {
+    let address: IpAddr = "10.3.0.2".parse().unwrap();
+    let (v4, v6) = entries(&Ways::from([(address, known_way(address, 9))]));
+
+    assert_eq!(v4.next_hop_mac, [2, 0, 0, 0, 1, 9]);
+    assert_eq!(v4.source_mac, [2, 0, 0, 0, 0, 1]);
+    assert_eq!((v4.egress_ifindex, v4.mtu_bytes), (7, 1500));
+    assert_eq!(v4.flags, BackendEntry::NEXT_HOP_KNOWN);
+    assert_eq!(v6.flags, 0);
+}
+
+#[test]
+fn an_unknown_way_leaves_the_next_hop_unset() {
+    let address: IpAddr = "10.3.0.2".parse().unwrap();
+    let link = Link { index: 7, name: "eth0".into(), mac: [2; 6], mtu_bytes: 1500, up: true };
+    let problem = "the neighbour does not answer".to_owned();
+    let unknown = Way::Unknown { gateway: Some(address), link: Some(link), problem };
+
+    let (v4, _) = entries(&Ways::from([(address, unknown)]));
+    let (without, _) = entries(&Ways::new());
+
+    assert_eq!(v4.flags & BackendEntry::NEXT_HOP_KNOWN, 0);
+    assert_eq!(v4, without);
+}
+
+#[test]
+fn an_mtu_beyond_16_bits_is_as_large_as_it_can_be() {
+    let address: IpAddr = "10.3.0.2".parse().unwrap();
+    let mut way = known_way(address, 1);
+    if let Way::Known { mtu_bytes, .. } = &mut way {
+        *mtu_bytes = 65_536;
+    }
+    assert_eq!(entries(&Ways::from([(address, way)])).0.mtu_bytes, 65_535);
+}
+
+#[test]
+fn a_service_of_any_port_has_one_key_with_port_0() {
+    let services = "[{ name: all, vip: 203.0.113.10, protocol: udp, ports: [0], pool: web }]";
+    let (target, _) = fresh(&samples::desired(POOLS, services), &Ways::new());
+
+    let key = ServiceKey::new("203.0.113.10".parse().unwrap(), 17, 0);
+    assert_eq!(target.services.keys().collect::<Vec<_>>(), [&key]);
+    assert_eq!(key, key.any_port());
+}
+
+#[test]
+fn a_pool_without_active_backends_keeps_its_place_without_a_table() {
+    let off = POOLS
+        .replace("10.3.0.2", "10.3.0.2, weight: 0")
+        .replace("'fd00:3::2'", "'fd00:3::2', weight: 0");
+    let (target, ids) = fresh(&samples::desired(&off, "[]"), &Ways::new());
+
+    let pool = &target.pools[&ids.pool("web").unwrap()];
+    assert_eq!(TableRef::new(0, u32::try_from(pool.slots.len()).unwrap()), TableRef::default());
+    assert_eq!(target.backends.len(), 2);
+}
