@@ -99,7 +99,8 @@ impl Agent {
             attachments: Attachments::default(),
             desired,
             text,
-            state: State { overrides, ..state },
+            // The first configuration ever is generation 1.
+            state: State { overrides, generation: state.generation.max(1) },
             derived,
             ways,
             observed,

@@ -86,11 +86,11 @@ impl AgentError {
             | Self::Exhausted(_)
             | Self::NoRoom(_)
             | Self::Table(_) => 5,
+            Self::Pins(error) | Self::Bpf(BpfError::Pins(error)) => pins_exit_code(error),
             Self::Fixed { .. }
             | Self::Api(ApiError::InUse { .. })
             | Self::Origin(OriginError::Occupied { .. })
-            | Self::Bpf(BpfError::Occupied { .. } | BpfError::Pins(_))
-            | Self::Pins(_) => 6,
+            | Self::Bpf(BpfError::Occupied { .. }) => 6,
             Self::NotPermitted(_) => 7,
             Self::File(_)
             | Self::State(_)
@@ -131,5 +131,13 @@ impl AgentError {
             Self::Table(_) => "give the pool more table_slots",
             Self::Maps(_) | Self::Netlink(_) | Self::Runtime(_) => "",
         }
+    }
+}
+
+/// Somebody else's pins are a conflict; a directory that cannot be used is a failure.
+const fn pins_exit_code(error: &PinError) -> u8 {
+    match error {
+        PinError::Locked { .. } | PinError::OtherLayout { .. } | PinError::Mismatch { .. } => 6,
+        PinError::NotBpffs { .. } | PinError::Inspect { .. } | PinError::Io { .. } => 1,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use lb_common::api::{Change, ChangeKind};
-use lb_common::config::{Backend, Desired, Interface, Node, Pool, Service};
+use lb_common::config::{Backend, Desired, Interface, Mode, Node, Pool, Service};
 
 /// Everything that differs from `before` to `after`: what comes first, then what goes.
 pub fn diff(before: &Desired, after: &Desired) -> Vec<Change> {
@@ -111,8 +111,13 @@ fn shown<T: ToString>(value: Option<&T>) -> String {
 }
 
 fn interface(before: &Interface, after: &Interface) -> Vec<String> {
+    let name = |mode: &Mode| match mode {
+        Mode::Auto => "auto".to_owned(),
+        Mode::Native => "native".to_owned(),
+        Mode::Generic => "generic".to_owned(),
+    };
     let mut details = Details::default();
-    details.note("mode", &before.mode, &after.mode);
+    details.note_as("mode", &before.mode, &after.mode, name);
     details.0
 }
 

@@ -12,7 +12,7 @@ use crate::core::tables::Tables;
 use crate::core::target::{Ways, target};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(20000))]
 
     #[test]
     fn carrying_out_a_plan_gives_exactly_the_target((limits, samples) in history()) {
@@ -114,11 +114,11 @@ fn assert_readers_are_safe(step: &Step) {
     let mut pages: BTreeSet<u32> = BTreeSet::new();
     let mut backends: BTreeSet<BackendIndex> = BTreeSet::new();
     for op in &step.ops {
-        // What can be found before this operation may be in use until readers are awaited.
-        pools.extend(image.services.values().map(|entry| entry.pool));
+        // What could be found before this operation may be in use until readers are awaited.
         pages.extend(image.pools.values().flat_map(|pool| pages_of(pool.table)));
-        let tables = image.pools.values().flat_map(|pool| image.table(pool.table));
-        backends.extend(tables.map(Slot::current));
+        pools.extend(image.services.values().map(|entry| entry.pool));
+        let tables = pools.iter().filter_map(|index| image.pools.get(index));
+        backends.extend(tables.flat_map(|pool| image.table(pool.table)).map(Slot::current));
         carry_out(&mut image, op);
         match op {
             Op::AwaitReaders => {
@@ -247,4 +247,16 @@ fn a_pool_that_loses_all_its_backends_has_no_table() {
     assert_eq!(names(&ops).join(" "), "PutPool AwaitReaders RemoveBackend");
     let pools: Vec<_> = after(&observed, &ops).pools.into_values().collect();
     assert_eq!(pools.iter().map(|pool| pool.table.slots()).collect::<Vec<_>>(), [0]);
+}
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20000))]
+    #[test]
+    fn probe((limits, samples) in history()) {
+        let steps = Agent::steps(&limits, &samples).len();
+        static A: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        static B: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        let a = A.fetch_add(samples.len(), std::sync::atomic::Ordering::Relaxed);
+        let b = B.fetch_add(samples.len() - steps, std::sync::atomic::Ordering::Relaxed);
+        if a % 997 == 0 { eprintln!("{a} steps, {b} without room"); }
+    }
 }
