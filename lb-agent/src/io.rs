@@ -8,6 +8,8 @@ pub mod capabilities;
 pub mod datapath_log;
 pub mod files;
 pub mod host;
+#[cfg(test)]
+mod lab;
 pub mod maps;
 pub mod netlink;
 pub mod origin;

@@ -179,6 +179,7 @@ impl TableRef {
 
     /// Number of slots, M.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is the number of slots")]
     pub const fn slots(self) -> u32 {
         self.0 as u32
     }
@@ -349,9 +350,9 @@ pub const fn address_bytes(address: core::net::IpAddr) -> ([u8; 16], Family) {
 }
 
 /// The two native words of a 16-byte address.
+#[inline]
 pub const fn address_words(bytes: [u8; 16]) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
-    [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+    zerocopy::transmute!(bytes)
 }
 
 #[cfg(test)]

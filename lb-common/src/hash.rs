@@ -7,7 +7,7 @@
 
 /// Odd multiplier of the per-word step: 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-/// First multiplier of the finish (MurmurHash3's 64-bit finaliser).
+/// First multiplier of the finish (`MurmurHash3`'s 64-bit finaliser).
 const FINISH_1: u64 = 0xff51_afd7_ed55_8ccd;
 /// Second multiplier of the finish.
 const FINISH_2: u64 = 0xc4ce_b9fe_1a85_ec53;
@@ -39,7 +39,7 @@ const fn finish(mut state: u64) -> u64 {
 /// Scaling by multiplication needs no division and gives the verifier nothing to doubt.
 #[inline]
 pub const fn slot(hash: u64, slots: u32) -> u32 {
-    ((hash >> 32) * slots as u64 >> 32) as u32
+    (((hash >> 32) * slots as u64) >> 32) as u32
 }
 
 #[cfg(test)]

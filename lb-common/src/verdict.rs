@@ -26,6 +26,10 @@ macro_rules! reasons {
             /// Every reason, in the order of their counters.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
+            /// Number of reasons, and so of counters.
+            #[expect(clippy::cast_possible_truncation, reason = "a handful of variants")]
+            pub const COUNT: u32 = Self::ALL.len() as u32;
+
             /// Place of the reason's counter.
             #[inline]
             pub const fn index(self) -> u32 {

@@ -3,6 +3,8 @@
 //! Both ends are read once and again after each head move; every header is checked against the
 //! end before a reference to it exists. References borrow the frame, so none outlives a move.
 
+#![expect(clippy::inline_always, reason = "a call would hide from the verifier what was checked")]
+
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_xdp_adjust_head;
 use aya_ebpf::programs::XdpContext;
@@ -64,11 +66,11 @@ impl Frame for XdpFrame<'_> {
 
     #[inline(always)]
     fn push_front(&mut self, bytes: usize) -> Option<()> {
-        self.move_front(-(bytes as i32))
+        self.move_front(-i32::try_from(bytes).ok()?)
     }
 
     #[inline(always)]
     fn pull_front(&mut self, bytes: usize) -> Option<()> {
-        self.move_front(bytes as i32)
+        self.move_front(i32::try_from(bytes).ok()?)
     }
 }

@@ -5,6 +5,7 @@
 
 #![no_std]
 #![no_main]
+#![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
 mod frame;
 mod stats;
@@ -28,11 +29,13 @@ static HASH_SEED: Global<[u64; 2]> = Global::new([0; 2]);
 
 /// Entry point: one frame in, one verdict out.
 #[xdp]
+#[expect(clippy::needless_pass_by_value, reason = "the macro passes it so")]
 pub fn balancer(ctx: XdpContext) -> u32 {
     let mut frame = XdpFrame::new(&ctx);
     let bytes = frame.len();
-    let context =
-        Context { hash_seed: HASH_SEED.load(), ingress_ifindex: ctx.ingress_ifindex() as u32 };
+    #[expect(clippy::cast_possible_truncation, reason = "aya widens a 32-bit field")]
+    let ingress_ifindex = ctx.ingress_ifindex() as u32;
+    let context = Context { hash_seed: HASH_SEED.load(), ingress_ifindex };
     let reason = process(&mut frame, &Maps, &context);
     stats::count_reason(reason, bytes);
     match reason.verdict() {

@@ -5,6 +5,7 @@
 
 #![no_std]
 #![no_main]
+#![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
 mod frame;
 
@@ -28,18 +29,18 @@ static ORIGIN_VIPS: HashMap<AddressKey, u64> = HashMap::with_max_entries(1, 0);
 
 #[map]
 static ORIGIN_COUNTERS: PerCpuArray<Counter> =
-    PerCpuArray::with_max_entries(OriginReason::ALL.len() as u32, 0);
+    PerCpuArray::with_max_entries(OriginReason::COUNT, 0);
 
 /// The origin's sets in the kernel.
 struct Maps;
 
 impl OriginTables for Maps {
-    #[inline(always)]
+    #[inline]
     fn accepts_source(&self, source: &AddressKey) -> bool {
         ORIGIN_SOURCES.get_ptr(source).is_some()
     }
 
-    #[inline(always)]
+    #[inline]
     fn serves(&self, vip: &AddressKey) -> bool {
         ORIGIN_VIPS.get_ptr(vip).is_some()
     }
@@ -47,6 +48,7 @@ impl OriginTables for Maps {
 
 /// Entry point: one frame in, one verdict out.
 #[xdp]
+#[expect(clippy::needless_pass_by_value, reason = "the macro passes it so")]
 pub fn origin(ctx: XdpContext) -> u32 {
     let mut frame = XdpFrame::new(&ctx);
     let bytes = frame.len();

@@ -6,8 +6,7 @@ use lb_common::abi::{BackendIndex, Counter};
 use lb_common::verdict::Reason;
 
 #[map]
-static REASON_COUNTERS: PerCpuArray<Counter> =
-    PerCpuArray::with_max_entries(Reason::ALL.len() as u32, 0);
+static REASON_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(Reason::COUNT, 0);
 
 #[map]
 static SERVICE_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(1, 0);
@@ -16,24 +15,24 @@ static SERVICE_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(1,
 static BACKEND_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(1, 0);
 
 /// Counts how a packet ended.
-#[inline(always)]
+#[inline]
 pub(crate) fn count_reason(reason: Reason, bytes: usize) {
     add(REASON_COUNTERS.get_ptr_mut(reason.index()), bytes);
 }
 
 /// Counts a packet of a service.
-#[inline(always)]
+#[inline]
 pub(crate) fn count_service(service: u32, bytes: usize) {
     add(SERVICE_COUNTERS.get_ptr_mut(service), bytes);
 }
 
 /// Counts a packet sent to a backend.
-#[inline(always)]
+#[inline]
 pub(crate) fn count_backend(backend: BackendIndex, bytes: usize) {
     add(BACKEND_COUNTERS.get_ptr_mut(u32::from(backend.value())), bytes);
 }
 
-#[inline(always)]
+#[inline]
 fn add(counter: Option<*mut Counter>, bytes: usize) {
     let Some(counter) = counter else { return };
     // SAFETY: the map gave a pointer to this CPU's element; the program cannot be interrupted by

@@ -31,7 +31,7 @@ static BACKENDS: Array<BackendEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE
 pub(crate) struct Maps;
 
 impl Tables for Maps {
-    #[inline(always)]
+    #[inline]
     fn service(&self, key: &ServiceKey) -> Option<&ServiceEntry> {
         // SAFETY: the entry stays readable until this program returns (RCU). The agent replaces a
         // service's entry as a whole; should a removed one be reused under our eyes, its words are
@@ -39,12 +39,12 @@ impl Tables for Maps {
         unsafe { SERVICES.get(key) }
     }
 
-    #[inline(always)]
+    #[inline]
     fn pool(&self, index: u32) -> Option<&PoolEntry> {
         POOLS.get(index)
     }
 
-    #[inline(always)]
+    #[inline]
     fn slot(&self, page: u32, offset: u32) -> Option<Slot> {
         let page = TABLE_PAGES.get_ptr(page)?.cast::<Slot>();
         // The mask says to the verifier what the caller has already seen to.
@@ -55,17 +55,17 @@ impl Tables for Maps {
         Some(unsafe { slot.read() })
     }
 
-    #[inline(always)]
+    #[inline]
     fn backend(&self, index: BackendIndex) -> Option<&BackendEntry> {
         BACKENDS.get(u32::from(index.value()))
     }
 
-    #[inline(always)]
+    #[inline]
     fn count_service(&self, service: u32, bytes: usize) {
         stats::count_service(service, bytes);
     }
 
-    #[inline(always)]
+    #[inline]
     fn count_backend(&self, backend: BackendIndex, bytes: usize) {
         stats::count_backend(backend, bytes);
     }

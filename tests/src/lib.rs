@@ -7,8 +7,18 @@
 
 #![forbid(unsafe_code)]
 
+#[expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a fixture that panics fails its test"
+)]
 pub mod fixture;
 pub mod http;
+#[expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a packet that panics fails its test"
+)]
 pub mod packet;
 pub mod process;
 pub mod topology;

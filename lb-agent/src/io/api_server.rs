@@ -133,3 +133,6 @@ pub async fn listen(path: &Path) -> Result<UnixListener, ApiError> {
 pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) -> io::Result<()> {
     axum::serve(listener, routes::router(calls)).await
 }
+
+#[cfg(test)]
+mod tests;

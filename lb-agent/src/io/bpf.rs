@@ -240,3 +240,6 @@ const fn verdict(action: u32) -> Option<Verdict> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

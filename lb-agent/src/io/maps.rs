@@ -85,7 +85,6 @@ pub fn shapes(limits: &Limits) -> [MapShape; 7] {
     };
     // Index 0 of a backend means "none".
     let backends = limits.backends.saturating_add(1);
-    let reasons = u32::try_from(Reason::ALL.len()).unwrap_or(u32::MAX);
     [
         MapShape {
             name: map::SERVICES,
@@ -98,7 +97,7 @@ pub fn shapes(limits: &Limits) -> [MapShape; 7] {
         array(map::POOLS, size_of::<PoolEntry>(), limits.pools, MMAPABLE),
         array(map::TABLE_PAGES, size_of::<TablePage>(), table_pages(limits), MMAPABLE),
         array(map::BACKENDS, size_of::<BackendEntry>(), backends, MMAPABLE),
-        counters(map::REASON_COUNTERS, reasons),
+        counters(map::REASON_COUNTERS, Reason::COUNT),
         counters(map::SERVICE_COUNTERS, limits.services),
         counters(map::BACKEND_COUNTERS, backends),
     ]
@@ -382,3 +381,6 @@ fn reset(
         .map_err(|source| MapsError::Mmap { name, source })?;
     counters.set(index, zeroes, 0).map_err(kernel("write", name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,3 +298,6 @@ fn check_map(info: &MapInfo, shape: &MapShape) -> Result<(), PinError> {
 fn io_error(operation: &'static str, path: &Path, source: io::Error) -> PinError {
     PinError::Io { operation, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;

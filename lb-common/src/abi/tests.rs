@@ -39,7 +39,7 @@ fn layout() -> String {
         size_of::<Slot>(),
         all.current().0.count_ones(),
         all.previous().0.count_ones(),
-        31 - (all.0 & !0x3fff_ffff).leading_zeros(),
+        (all.0 & !0x3fff_ffff).ilog2(),
     );
     let maps = [
         map::SERVICES,

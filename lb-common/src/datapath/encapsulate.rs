@@ -103,21 +103,18 @@ fn outer_ipv4<F: Frame>(
     packet: &Packet,
     backend: &BackendEntry,
 ) -> Result<(), Reason> {
-    let [a, b, c, d, ..] = backend.outer_source;
-    let [e, f, g, h, ..] = backend.outer_destination;
     let header = frame.header_mut::<Ipv4>(packet.l2_bytes).ok_or(Reason::NoHeadroom)?;
     *header = Ipv4 {
         version_ihl: 0x45,
         type_of_service: packet.traffic_class,
-        // `admit` has held the sum below the MTU, a u16.
-        total_length: U16::new((packet.ip_bytes + ipv4::HEADER_BYTES) as u16),
+        total_length: length_field(packet.ip_bytes + ipv4::HEADER_BYTES),
         identification: U16::ZERO,
         fragment: U16::new(ipv4::DONT_FRAGMENT),
         time_to_live: OUTER_HOP_LIMIT,
         protocol: inner_protocol(packet.flow.family),
         checksum: U16::ZERO,
-        source: [a, b, c, d],
-        destination: [e, f, g, h],
+        source: ipv4_part(backend.outer_source),
+        destination: ipv4_part(backend.outer_destination),
     };
     header.checksum = ipv4::checksum(header);
     Ok(())
@@ -132,17 +129,30 @@ fn outer_ipv6<F: Frame>(
 ) -> Result<(), Reason> {
     let header = frame.header_mut::<Ipv6>(packet.l2_bytes).ok_or(Reason::NoHeadroom)?;
     // RFC 6438: the flow label carries the flow's entropy, so that ECMP behind us keeps it whole.
+    #[expect(clippy::cast_possible_truncation, reason = "the label is the hash's low bits")]
     let label = hash as u32 & ipv6::FLOW_LABEL;
     *header = Ipv6 {
         version_class_label: U32::new(6 << 28 | u32::from(packet.traffic_class) << 20 | label),
-        // `admit` has held the sum below the MTU, a u16.
-        payload_length: U16::new(packet.ip_bytes as u16),
+        payload_length: length_field(packet.ip_bytes),
         next_header: inner_protocol(packet.flow.family),
         hop_limit: OUTER_HOP_LIMIT,
         source: backend.outer_source,
         destination: backend.outer_destination,
     };
     Ok(())
+}
+
+/// The IPv4 address in a 16-byte field.
+#[inline]
+const fn ipv4_part([a, b, c, d, ..]: [u8; 16]) -> [u8; 4] {
+    [a, b, c, d]
+}
+
+/// A length that [`admit`] has held below the MTU, which is 16 bits wide.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "checked against a 16-bit MTU before")]
+fn length_field(bytes: usize) -> U16 {
+    U16::new(bytes as u16)
 }
 
 /// The protocol number that announces the inner packet.

@@ -92,7 +92,9 @@ pub fn checksum(header: &Ipv4) -> U16 {
     // Nine 16-bit terms carry at most 3 bits over; the second fold takes the carry of the first.
     let folded = (sum & 0xffff) + (sum >> 16);
     let folded = (folded & 0xffff) + (folded >> 16);
-    U16::new(!(folded as u16))
+    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits")]
+    let folded = folded as u16;
+    U16::new(!folded)
 }
 
 #[inline]

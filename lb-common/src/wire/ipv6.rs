@@ -50,6 +50,7 @@ impl Ipv6 {
 
     /// DSCP and ECN.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the class is 8 bits wide")]
     pub fn traffic_class(&self) -> u8 {
         (self.version_class_label.get() >> 20) as u8
     }

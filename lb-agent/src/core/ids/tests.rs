@@ -31,7 +31,7 @@ fn kinds(ids: &Ids, desired: &Desired) -> [Kind; 3] {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20000))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn an_index_never_changes_while_its_name_stays((limits, samples) in history()) {

@@ -186,3 +186,6 @@ fn unpin(path: &Path) -> Result<(), BpfError> {
 fn failed(operation: &'static str, path: &Path, source: io::Error) -> BpfError {
     BpfError::Link { operation, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,8 +59,8 @@ fn flags_and_offset_tell_fragments_apart() {
         (0x0000, false, false),
         (DONT_FRAGMENT, false, false),
         (MORE_FRAGMENTS, true, false),
-        (MORE_FRAGMENTS | 185, true, true),
-        (185, true, true),
+        (MORE_FRAGMENTS | 0xb9, true, true),
+        (0xb9, true, true),
     ] {
         let header = header(fragment);
         assert_eq!(

@@ -1,0 +1,172 @@
+//! Sizes, and every operation on real maps. Needs root.
+
+use lb_common::abi::TableRef;
+use lb_common::name_hash::{NAME_SEED, stable_hash};
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::plan::carry_out;
+use crate::core::samples::{Agent, history};
+use crate::io::lab::{LIMITS, load};
+
+/// An image without pages that no pool uses, each table in whole pages: what can be read back.
+fn readable(image: &Image) -> Image {
+    let mut readable = Image { pages: BTreeMap::new(), ..image.clone() };
+    for pool in image.pools.values() {
+        let slots: Vec<Slot> = image.table(pool.table).collect();
+        readable.put_table(pool.table.first_page(), &slots);
+    }
+    readable
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_kernels_maps_do_what_the_image_does((limits, samples) in history()) {
+        let mut datapath = load(None, limits).unwrap();
+        for step in Agent::steps(&limits, &samples) {
+            let mut image = step.observed;
+            for op in &step.ops {
+                datapath.maps.execute(op).unwrap();
+                carry_out(&mut image, op);
+                prop_assert_eq!(readable(&datapath.maps.observe().unwrap()), readable(&image));
+            }
+        }
+    }
+}
+
+#[test]
+fn new_maps_are_empty() {
+    let datapath = load(None, LIMITS).unwrap();
+
+    assert_eq!(datapath.maps.observe().unwrap(), Image::default());
+    let reasons = datapath.maps.reason_counters().unwrap();
+    assert_eq!(reasons.len(), Reason::ALL.len());
+    assert!(reasons.values().all(|counter| *counter == Counter::default()));
+}
+
+#[test]
+fn the_first_and_the_last_element_of_every_map_can_be_written() {
+    let mut maps = load(None, LIMITS).unwrap().maps;
+    let last_slots: Vec<Slot> =
+        (0..SLOTS_PER_PAGE).map(|_| Slot::clean(BackendIndex::new(30).unwrap())).collect();
+    let mut image = Image::default();
+    let backend = |index| Op::PutBackend {
+        index: BackendIndex::new(index).unwrap(),
+        entry: BackendEntry { name_hash: index.into(), mtu_bytes: 1500, ..BackendEntry::default() },
+    };
+    let pool = |index, first_page, slots| {
+        let table = TableRef::new(first_page, slots);
+        Op::PutPool { index, entry: PoolEntry { table, name_hash: u64::from(index) + 1 } }
+    };
+    let ops = [
+        backend(1),
+        backend(30),
+        Op::PutTable { first_page: 0, slots: last_slots.get(..251).unwrap().into() },
+        Op::PutTable { first_page: 15, slots: last_slots.into() },
+        pool(0, 0, 251),
+        pool(7, 15, SLOTS_PER_PAGE),
+    ];
+
+    for op in &ops {
+        maps.execute(op).unwrap();
+        carry_out(&mut image, op);
+    }
+
+    assert_eq!(readable(&maps.observe().unwrap()), readable(&image));
+    assert_eq!(image.backends.len() + image.pools.len(), 4);
+}
+
+#[test]
+fn removing_what_is_not_there_is_no_error() {
+    let mut maps = load(None, LIMITS).unwrap().maps;
+    let key = ServiceKey::new("203.0.113.10".parse().unwrap(), 6, 80);
+
+    maps.execute(&Op::RemoveService { key }).unwrap();
+    maps.execute(&Op::RemovePool { index: 3 }).unwrap();
+    maps.execute(&Op::RemoveBackend { index: BackendIndex::new(3).unwrap() }).unwrap();
+
+    assert_eq!(maps.observe().unwrap(), Image::default());
+}
+
+#[test]
+fn a_service_map_that_is_full_refuses_by_name_and_keeps_the_rest() {
+    let mut maps = load(None, LIMITS).unwrap().maps;
+    let put = |port| Op::PutService {
+        key: ServiceKey::new("203.0.113.10".parse().unwrap(), 6, port),
+        entry: ServiceEntry { name_hash: stable_hash(NAME_SEED, b"web"), ..Default::default() },
+    };
+    (1..=16).for_each(|port| maps.execute(&put(port)).unwrap());
+
+    let error = maps.execute(&put(17)).unwrap_err();
+
+    assert_eq!(error.to_string(), "cannot write map SERVICES");
+    assert_eq!(maps.observe().unwrap().services.len(), 16);
+}
+
+#[test]
+fn counters_are_summed_over_the_cpus_and_reset_one_by_one() {
+    let mut maps = load(None, LIMITS).unwrap().maps;
+    let cpus = aya::util::nr_cpus().unwrap();
+    let counted = || {
+        let per_cpu = (0..cpus).map(|cpu| [cpu as u64 + 1, 100]).collect();
+        PerCpuValues::try_from(per_cpu).unwrap()
+    };
+    let packets = (1..=cpus as u64).sum();
+    let sum = Counter { packets, bytes: cpus as u64 * 100 };
+    let (kept, reset) = (BackendIndex::new(29).unwrap(), BackendIndex::new(30).unwrap());
+    for index in [1, 2] {
+        maps.service_counters.set(index, counted(), 0).unwrap();
+    }
+    for index in [29, 30] {
+        maps.backend_counters.set(index, counted(), 0).unwrap();
+    }
+    assert_eq!(maps.service_counter(2).unwrap(), sum);
+    assert_eq!(maps.backend_counter(reset).unwrap(), sum);
+
+    maps.execute(&Op::ResetService { service: 2 }).unwrap();
+    maps.execute(&Op::ResetBackend { index: reset }).unwrap();
+
+    assert_eq!(maps.service_counter(1).unwrap(), sum);
+    assert_eq!(maps.service_counter(2).unwrap(), Counter::default());
+    assert_eq!(maps.backend_counter(kept).unwrap(), sum);
+    assert_eq!(maps.backend_counter(reset).unwrap(), Counter::default());
+}
+
+#[test]
+fn every_map_has_the_size_that_its_limit_says() {
+    let sizes = shapes(&LIMITS)
+        .map(|shape| (shape.name, shape.key_bytes, shape.value_bytes, shape.max_entries));
+    let reasons = u32::try_from(Reason::ALL.len()).unwrap();
+
+    assert_eq!(
+        sizes,
+        [
+            ("SERVICES", 24, 16, 16),
+            ("POOLS", 4, 16, 8),
+            ("TABLE_PAGES", 4, 4096, 16),
+            // Index 0 stands for "none", so there is one more than the limit.
+            ("BACKENDS", 4, 64, 31),
+            ("REASON_COUNTERS", 4, 16, reasons),
+            ("SERVICE_COUNTERS", 4, 16, 16),
+            ("BACKEND_COUNTERS", 4, 16, 31),
+        ]
+    );
+    let mapped: Vec<_> = shapes(&LIMITS).into_iter().filter(|shape| shape.flags == MMAPABLE).collect();
+    assert!(mapped.iter().all(|shape| shape.map_type == MapType::Array));
+    assert_eq!(mapped.len(), 3);
+}
+
+#[test]
+fn the_memory_told_is_that_of_every_limit_and_cpu() {
+    let base = memory_bytes(&LIMITS, 2);
+    let with = |limits| memory_bytes(&limits, 2) - base;
+
+    assert_eq!(with(Limits { table_slots: LIMITS.table_slots + 1024, ..LIMITS }), 4096);
+    // An entry, and a counter on each of two CPUs with its pointer.
+    assert_eq!(with(Limits { backends: 31, ..LIMITS }), 64 + 2 * 16 + 8);
+    assert_eq!(with(Limits { services: 17, ..LIMITS }), (24 + 16 + 64) + 2 * 16 + 8);
+    assert_eq!(with(Limits { pools: 9, ..LIMITS }), 16);
+    assert!(memory_bytes(&LIMITS, 4) > base);
+}
