@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lb_common::abi::{BackendIndex, Counter, LAYOUT_VERSION};
 use lb_common::api::{
     API_VERSION, Backend, ConfigText, InterfaceStatus, Item, List, NextHop, NextHopState, Operator,
-    Problem, ReasonCount, Service, Status, Traffic,
+    PinStatus, Problem, ReasonCount, Service, Status, Traffic,
 };
 use lb_common::config;
 use lb_common::verdict::{Reason, Verdict};
@@ -37,6 +37,7 @@ pub(super) fn status(agent: &Agent) -> Answer {
         pools: agent.desired.pools.len(),
         backends: agent.desired.pools.values().map(|pool| pool.backends.len()).sum(),
         map_memory_bytes: memory_bytes(&agent.desired.limits, agent.host.possible_cpus),
+        pins: PinStatus::default(),
         reasons: counters.into_iter().map(|(reason, count)| reason_count(reason, count)).collect(),
         warnings: warnings(agent),
     };
@@ -78,16 +79,14 @@ fn warnings(agent: &Agent) -> Vec<String> {
     if let Some(failure) = &agent.reload_failure {
         warnings.push(format!("the last reload was refused: {failure}"));
     }
-    for interface in &agent.desired.interfaces {
-        match agent.attachments.of(&interface.name) {
-            None => warnings.push(format!("{} is not attached", interface.name)),
-            Some(attachment) if attachment.generic && interface.mode == config::Mode::Auto => {
-                warnings.push(format!(
-                    "{} runs in generic mode: its driver cannot run XDP, expect a tenth of the speed",
-                    interface.name
-                ));
-            }
-            Some(_) => {}
+    for (interface, reason) in &agent.not_attached {
+        warnings.push(format!("{interface} is not attached: {reason}"));
+    }
+    for (interface, attachment) in agent.attachments.iter() {
+        if let Some(reason) = &attachment.fallback {
+            warnings.push(format!(
+                "{interface} runs in generic mode, expect a tenth of the speed: {reason}"
+            ));
         }
     }
     for (pool, spec) in &agent.desired.pools {
@@ -218,6 +217,7 @@ fn backend_view(
         weight_effective: effective.map_or(0, |effective| u32::from(effective.weight.value())),
         operator: Operator { weight: by_command.weight.map(u32::from), drain: by_command.drain },
         share: index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0),
+        flows: 0,
         next_hop: next_hop(agent, backend),
         traffic: traffic(counter),
     })

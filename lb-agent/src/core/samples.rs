@@ -211,7 +211,7 @@ pub(crate) struct Step {
     pub(crate) observed: Image,
     pub(crate) target: Target,
     pub(crate) ops: Vec<Op>,
-    pub(crate) pages: u32,
+    pub(crate) limits: Limits,
 }
 
 impl Agent {
@@ -222,9 +222,8 @@ impl Agent {
         let mut tables = self.tables.clone();
         tables.update(&desired, &effective(&desired, &Overrides::default()), &ids).unwrap();
         let target = target(&desired, &ids, &tables, &sample.ways());
-        let pages = limits.table_slots / SLOTS_PER_PAGE;
-        let ops = plan(&self.observed, &target, pages)?;
-        let step = Step { observed: self.observed.clone(), target, ops, pages };
+        let ops = plan(&self.observed, &target, limits)?;
+        let step = Step { observed: self.observed.clone(), target, ops, limits: *limits };
         for op in &step.ops {
             carry_out(&mut self.observed, op);
         }

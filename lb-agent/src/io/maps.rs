@@ -257,8 +257,12 @@ impl Maps {
     fn remove_service(&mut self, key: &ServiceKey) -> Result<(), MapsError> {
         match self.services.remove(&to_words(key)) {
             // Gone already: a plan may be carried out twice.
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(source) => Err(kernel("write", map::SERVICES)(source)),
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(())
+            }
+            other => other.map_err(kernel("write", map::SERVICES)),
         }
     }
 

@@ -25,7 +25,7 @@ proptest! {
     fn the_plan_from_the_target_is_empty((limits, samples) in history()) {
         for step in Agent::steps(&limits, &samples) {
             let reached = after(&step.observed, &step.ops);
-            prop_assert_eq!(plan(&reached, &step.target, step.pages), Ok(vec![]));
+            prop_assert_eq!(plan(&reached, &step.target, &step.limits), Ok(vec![]));
         }
     }
 
@@ -42,7 +42,7 @@ proptest! {
         for step in Agent::steps(&limits, &samples) {
             for cut in 0..step.ops.len() {
                 let left = after(&step.observed, &step.ops[..cut]);
-                let rest = plan(&left, &step.target, step.pages).unwrap();
+                let rest = plan(&left, &step.target, &step.limits).unwrap();
                 assert_holds(&after(&left, &rest), &step.target);
             }
         }
@@ -56,6 +56,7 @@ proptest! {
             for op in &step.ops {
                 carry_out(&mut image, op);
                 assert_valid(&image);
+                prop_assert!(image.services.len() <= step.limits.services as usize);
             }
         }
     }
@@ -70,7 +71,9 @@ proptest! {
 
 fn after(observed: &Image, ops: &[Op]) -> Image {
     let mut image = observed.clone();
-    ops.iter().for_each(|op| carry_out(&mut image, op));
+    for op in ops {
+        carry_out(&mut image, op);
+    }
     image
 }
 
@@ -129,7 +132,10 @@ fn assert_readers_are_safe(step: &Step) {
             Op::PutTable { first_page, slots } => {
                 let count = u32::try_from(slots.len()).unwrap();
                 let written = pages_of(TableRef::new(*first_page, count));
-                assert!(written.clone().all(|page| page < step.pages), "{written:?}");
+                assert!(
+                    written.clone().all(|page| page < step.limits.table_slots / SLOTS_PER_PAGE),
+                    "{written:?}"
+                );
                 assert!(written.clone().all(|page| !pages.contains(&page)), "{written:?} in use");
             }
             Op::RemovePool { index } => assert!(!pools.contains(index), "pool {index} in use"),
@@ -152,6 +158,17 @@ fn target_of(desired: &Desired, ids: &mut Ids) -> Target {
     target(desired, ids, &tables, &Ways::new())
 }
 
+/// Maps with room for anything but tables, of which they hold this many pages.
+const fn with_pages(pages: u32) -> Limits {
+    Limits { services: 16, pools: 16, backends: 16, table_slots: pages * SLOTS_PER_PAGE }
+}
+
+/// New maps of so many pages, brought to a target.
+fn filled(target: &Target, pages: u32) -> Image {
+    let ops = plan(&Image::default(), target, &with_pages(pages)).unwrap();
+    after(&Image::default(), &ops)
+}
+
 /// The operations' names, in order.
 fn names(ops: &[Op]) -> Vec<String> {
     let name = |op: &Op| format!("{op:?}").split(' ').next().unwrap().to_owned();
@@ -170,8 +187,8 @@ fn what_is_referred_to_comes_first_and_goes_last() {
     let full = target_of(&desired(WEB, WEB_SERVICE), &mut ids);
     let empty = target_of(&desired(NOTHING, NOTHING), &mut ids);
 
-    let there = plan(&Image::default(), &full, 4).unwrap();
-    let back = plan(&after(&Image::default(), &there), &empty, 4).unwrap();
+    let there = plan(&Image::default(), &full, &with_pages(4)).unwrap();
+    let back = plan(&after(&Image::default(), &there), &empty, &with_pages(4)).unwrap();
 
     let coming = "ResetBackend PutBackend PutTable PutPool ResetService PutService PutService";
     assert_eq!(names(&there).join(" "), coming);
@@ -190,9 +207,9 @@ fn pages_that_this_plan_released_are_written_only_after_readers_were_awaited() {
     };
     let mut ids = Ids::default();
     let before = target_of(&pools(100), &mut ids);
-    let observed = after(&Image::default(), &plan(&Image::default(), &before, 3).unwrap());
+    let observed = filled(&before, 3);
 
-    let ops = plan(&observed, &target_of(&pools(50), &mut ids), 3).unwrap();
+    let ops = plan(&observed, &target_of(&pools(50), &mut ids), &with_pages(3)).unwrap();
 
     assert_eq!(names(&ops).join(" "), "PutTable PutPool AwaitReaders PutTable PutPool");
 }
@@ -203,7 +220,7 @@ fn a_table_without_room_is_refused_with_the_numbers() {
                 { name: b, table_slots: 1031, backends: [{ name: b, address: 10.3.0.2 }] }]";
     let target = target_of(&desired(two, NOTHING), &mut Ids::default());
 
-    let refused = plan(&Image::default(), &target, 2);
+    let refused = plan(&Image::default(), &target, &with_pages(2));
 
     assert_eq!(refused, Err(NoRoom { slots: 1031, pages_free: 1, pages: 2 }));
 }
@@ -213,11 +230,12 @@ fn counters_start_at_zero_for_whoever_takes_an_index_over() {
     let named = |name: &str| desired(&WEB.replace("web-1", name), NOTHING);
     let mut first = Ids::default();
     let before = target_of(&named("web-1"), &mut first);
-    let observed = after(&Image::default(), &plan(&Image::default(), &before, 4).unwrap());
+    let observed = filled(&before, 4);
 
     // Other ids, so the new backend has the very index of the old one.
-    let taken_over = plan(&observed, &target_of(&named("web-2"), &mut Ids::default()), 4).unwrap();
-    let kept = plan(&observed, &target_of(&named("web-1"), &mut first), 4).unwrap();
+    let taken_over =
+        plan(&observed, &target_of(&named("web-2"), &mut Ids::default()), &with_pages(4)).unwrap();
+    let kept = plan(&observed, &target_of(&named("web-1"), &mut first), &with_pages(4)).unwrap();
 
     assert_eq!(names(&taken_over).join(" "), "ResetBackend PutBackend");
     assert_eq!(kept, []);
@@ -227,22 +245,39 @@ fn counters_start_at_zero_for_whoever_takes_an_index_over() {
 fn a_service_with_one_more_port_keeps_its_counters() {
     let mut ids = Ids::default();
     let before = target_of(&desired(WEB, WEB_SERVICE), &mut ids);
-    let observed = after(&Image::default(), &plan(&Image::default(), &before, 4).unwrap());
+    let observed = filled(&before, 4);
 
     let more = desired(WEB, &WEB_SERVICE.replace("443", "443, 8443"));
-    let ops = plan(&observed, &target_of(&more, &mut ids), 4).unwrap();
+    let ops = plan(&observed, &target_of(&more, &mut ids), &with_pages(4)).unwrap();
 
     assert_eq!(names(&ops), ["PutService"]);
+}
+
+#[test]
+fn old_services_go_first_only_where_the_map_is_too_small_for_both() {
+    let mut ids = Ids::default();
+    let any_port = WEB_SERVICE.replace("80, 443", "0");
+    let before = target_of(&desired(WEB, &any_port), &mut ids);
+    let after_it = target_of(&desired(WEB, WEB_SERVICE), &mut ids);
+    let observed = filled(&before, 4);
+    let within = |services| plan(&observed, &after_it, &Limits { services, ..with_pages(4) });
+
+    let roomy = names(&within(3).unwrap()).join(" ");
+    let tight = names(&within(2).unwrap()).join(" ");
+
+    // Without a gap, and with one for the packets of the second port alone.
+    assert_eq!(roomy, "PutService PutService RemoveService");
+    assert_eq!(tight, "PutService RemoveService PutService");
 }
 
 #[test]
 fn a_pool_that_loses_all_its_backends_has_no_table() {
     let mut ids = Ids::default();
     let before = target_of(&desired(WEB, WEB_SERVICE), &mut ids);
-    let observed = after(&Image::default(), &plan(&Image::default(), &before, 4).unwrap());
+    let observed = filled(&before, 4);
 
     let none = target_of(&desired("[{ name: web, backends: [] }]", WEB_SERVICE), &mut ids);
-    let ops = plan(&observed, &none, 4).unwrap();
+    let ops = plan(&observed, &none, &with_pages(4)).unwrap();
 
     assert_eq!(names(&ops).join(" "), "PutPool AwaitReaders RemoveBackend");
     let pools: Vec<_> = after(&observed, &ops).pools.into_values().collect();

@@ -97,7 +97,9 @@ fn a_service_map_that_is_full_refuses_by_name_and_keeps_the_rest() {
         key: ServiceKey::new("203.0.113.10".parse().unwrap(), 6, port),
         entry: ServiceEntry { name_hash: stable_hash(NAME_SEED, b"web"), ..Default::default() },
     };
-    (1..=16).for_each(|port| maps.execute(&put(port)).unwrap());
+    for port in 1..=16 {
+        maps.execute(&put(port)).unwrap();
+    }
 
     let error = maps.execute(&put(17)).unwrap_err();
 
@@ -110,7 +112,7 @@ fn counters_are_summed_over_the_cpus_and_reset_one_by_one() {
     let mut maps = load(None, LIMITS).unwrap().maps;
     let cpus = aya::util::nr_cpus().unwrap();
     let counted = || {
-        let per_cpu = (0..cpus).map(|cpu| [cpu as u64 + 1, 100]).collect();
+        let per_cpu: Vec<_> = (0..cpus).map(|cpu| [cpu as u64 + 1, 100]).collect();
         PerCpuValues::try_from(per_cpu).unwrap()
     };
     let packets = (1..=cpus as u64).sum();
@@ -153,7 +155,8 @@ fn every_map_has_the_size_that_its_limit_says() {
             ("BACKEND_COUNTERS", 4, 16, 31),
         ]
     );
-    let mapped: Vec<_> = shapes(&LIMITS).into_iter().filter(|shape| shape.flags == MMAPABLE).collect();
+    let mapped: Vec<_> =
+        shapes(&LIMITS).into_iter().filter(|shape| shape.flags == MMAPABLE).collect();
     assert!(mapped.iter().all(|shape| shape.map_type == MapType::Array));
     assert_eq!(mapped.len(), 3);
 }
