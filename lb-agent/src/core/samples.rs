@@ -118,6 +118,12 @@ impl Sample {
         text
     }
 
+    /// Pages of all tables, the largest one twice.
+    fn least_pages(&self) -> u32 {
+        let pages = self.pools.iter().map(|pool| pool.slots.div_ceil(SLOTS_PER_PAGE));
+        pages.clone().sum::<u32>() + pages.max().unwrap_or(0)
+    }
+
     /// A way for every backend's address, unless next hops are unknown.
     pub(crate) fn ways(&self) -> Ways {
         let backends = self.pools.iter().flat_map(|pool| &pool.backends);
@@ -192,9 +198,14 @@ pub(crate) fn limits() -> impl Strategy<Value = Limits> {
     })
 }
 
-/// One configuration after another, under the same limits.
+/// One configuration after another, under the same limits; often with no more pages for tables
+/// than the parser insists on.
 pub(crate) fn history() -> impl Strategy<Value = (Limits, Vec<Sample>)> {
-    (limits(), vec(sample(), 1..=5))
+    (limits(), vec(sample(), 1..=5), 0..=4u32).prop_map(|(limits, samples, spare)| {
+        let least = samples.iter().map(Sample::least_pages).max().unwrap_or(0);
+        let table_slots = (least + spare).max(1) * SLOTS_PER_PAGE;
+        (Limits { table_slots, ..limits }, samples)
+    })
 }
 
 /// What the agent's loop keeps from one change to the next, the maps being an image.

@@ -26,8 +26,8 @@ pub use attach::{Attachment, Attachments, Before, Tended};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-balancer"));
 /// Name of the program in it.
 const PROGRAM: &str = "balancer";
-/// How often an interrupted load is tried; libbpf tries 5 times.
-const LOAD_ATTEMPTS: u32 = 5;
+/// How often an interrupted load is tried. libbpf tries 5 times; a busy machine was seen to need 4.
+const LOAD_ATTEMPTS: u32 = 10;
 /// Room for the output of a test-run: a jumbo frame and the largest outer header.
 const TEST_RUN_BYTES: usize = 16 * 1024;
 
@@ -235,8 +235,8 @@ impl Datapath {
     }
 }
 
-/// Loads a program. The verifier gives up with EAGAIN when a signal is on its way to this thread;
-/// that says nothing about the program.
+/// Loads a program. The verifier gives up with EAGAIN when the kernel has something else for this
+/// thread, such as a signal; that says nothing about the program.
 fn load_program(program: &mut Xdp) -> Result<(), ProgramError> {
     let interrupted = |result: &Result<(), ProgramError>| {
         matches!(result, Err(ProgramError::LoadError { io_error, .. })

@@ -20,7 +20,7 @@ fn readable(image: &Image) -> Image {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn the_kernels_maps_do_what_the_image_does((limits, samples) in history()) {
