@@ -10,6 +10,7 @@ pub mod effective;
 pub mod ids;
 pub mod overrides;
 pub mod plan;
+pub mod sweep;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod tables;

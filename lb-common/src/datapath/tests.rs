@@ -76,7 +76,7 @@ proptest! {
         let mut image = Image::default();
         image.put_table(2, &table);
         let hash = flow_hash(SEED, &flow(port));
-        let found = steer::backend(&Recorder::new(&image), TableRef::new(2, slots), hash);
+        let found = steer::backend(&Recorder::new(&image, &PinTable::new(1), Ticks::default()), TableRef::new(2, slots), hash);
         prop_assert_eq!(found, Some(index(hash::slot(hash, slots))));
     }
 }
@@ -88,7 +88,7 @@ fn the_same_flow_always_has_the_same_backend() {
     let table: Vec<_> = (0..251).map(|slot| Slot::clean(index(slot))).collect();
     let mut image = Image::default();
     image.put_table(0, &table);
-    let tables = Recorder::new(&image);
+    let tables = Recorder::new(&image, &PinTable::new(1), Ticks::default());
     let mut counts: BTreeMap<_, u32> = BTreeMap::new();
     for port in 0..10_000 {
         let hash = flow_hash(SEED, &flow(port));

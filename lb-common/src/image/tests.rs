@@ -40,7 +40,7 @@ fn a_table_that_differs_in_its_last_slot_or_its_length_is_not_held() {
 fn a_recorder_notes_look_ups_and_forgets_them_when_asked() {
     let mut image = Image::default();
     image.put_table(0, &[slot(3)]);
-    let tables = Recorder::new(&image);
+    let tables = Recorder::new(&image, &PinTable::new(1), Ticks::default());
     assert_eq!(tables.slot(0, 0), Some(slot(3)));
     assert_eq!(tables.take_lookups().slot, Some((0, 0, slot(3))));
     assert_eq!(tables.take_lookups(), Lookups::default());
