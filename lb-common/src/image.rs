@@ -8,6 +8,7 @@ mod pins;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::vec::Vec;
 
 use crate::abi::{
@@ -28,8 +29,8 @@ pub struct Image {
     pub services: BTreeMap<ServiceKey, ServiceEntry>,
     /// Pools by index; free entries are absent.
     pub pools: BTreeMap<u32, PoolEntry>,
-    /// Pages in use, by number.
-    pub pages: BTreeMap<u32, Vec<Slot>>,
+    /// Pages in use, by number. A copy of the image shares them.
+    pub pages: BTreeMap<u32, Arc<Vec<Slot>>>,
     /// Backends by index; free entries are absent.
     pub backends: BTreeMap<BackendIndex, BackendEntry>,
 }
@@ -51,7 +52,7 @@ impl Image {
         let pages = slots.chunks(crate::abi::SLOTS_PER_PAGE as usize);
         table.slots() as usize == slots.len()
             && (table.first_page()..).zip(pages).all(|(number, wanted)| {
-                let page = self.pages.get(&number).map(Vec::as_slice).unwrap_or_default();
+                let page = self.pages.get(&number).map(|page| page.as_slice()).unwrap_or_default();
                 let same = |(have, want): (&Slot, &Slot)| have.current() == want.current();
                 page.len() >= wanted.len() && page.iter().zip(wanted).all(same)
             })
@@ -61,13 +62,14 @@ impl Image {
     pub fn put_table(&mut self, first_page: u32, slots: &[Slot]) {
         let pages = slots.chunks(crate::abi::SLOTS_PER_PAGE as usize);
         for (number, chunk) in (first_page..).zip(pages) {
-            self.pages.insert(number, chunk.to_vec());
+            self.pages.insert(number, Arc::new(chunk.to_vec()));
         }
     }
 
     /// Writes one slot of a page that is there.
     pub fn put_slot(&mut self, page: u32, offset: u32, slot: Slot) {
-        let place = self.pages.get_mut(&page).and_then(|page| page.get_mut(offset as usize));
+        let page = self.pages.get_mut(&page).map(Arc::make_mut);
+        let place = page.and_then(|page| page.get_mut(offset as usize));
         if let Some(place) = place {
             *place = slot;
         }

@@ -122,7 +122,7 @@ impl Agent {
         self.refuse_fixed(&desired)?;
         let changes = diff(&self.desired, &desired).len();
         let links = links(&self.netlink, &self.options, &desired).await?;
-        let ways = ways(&self.netlink, &desired).await?;
+        let ways = ways(&self.netlink, &desired, &self.observed).await?;
         let overrides = self.state.overrides.kept_for(&desired);
         let prepared = self.prepare(&desired, &overrides, &ways)?;
         if source == Source::Api {

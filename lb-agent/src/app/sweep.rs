@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::BackendIndex;
 use lb_common::datapath::slot_place;
+use lb_common::image::Image;
 use tracing::{debug, error};
 
 use super::AgentError;
@@ -33,6 +34,13 @@ impl Transitions {
 }
 
 impl Agent {
+    /// Opens the windows of the slots that have come into transition since `before`.
+    pub(super) fn open_windows(&mut self, before: &Image) {
+        let (timeouts, now_ns) = (self.idle_timeouts(), clock::monotonic_ns());
+        self.transitions.windows.open(before, &self.observed, &timeouts, now_ns);
+        self.transitions.awake = true;
+    }
+
     /// Sweeps, if anything may be in transition.
     pub(super) fn sweep(&mut self) {
         if !self.transitions.awake {
@@ -44,11 +52,12 @@ impl Agent {
     }
 
     fn sweep_now(&mut self) -> Result<(), AgentError> {
+        let timeouts = self.idle_timeouts();
         let swept = sweep(
             &self.observed,
             &mut self.transitions.windows,
             self.datapath.maps.pins(),
-            &self.idle_timeouts(),
+            &timeouts,
             clock::monotonic_ns(),
         );
         self.settle(&swept)?;

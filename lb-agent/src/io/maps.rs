@@ -7,6 +7,7 @@ mod arrays;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::Ebpf;
@@ -191,7 +192,7 @@ impl Maps {
         let tables: Vec<_> = image.pools.values().map(|pool| pool.table).collect();
         for table in tables {
             for page in table.first_page()..table.first_page() + table.pages() {
-                image.pages.insert(page, self.page(page));
+                image.pages.insert(page, Arc::new(self.page(page)));
             }
         }
         Ok(image)
