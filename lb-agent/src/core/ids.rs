@@ -74,18 +74,18 @@ impl Ids {
         let mut next = self.clone();
         next.services.assign(
             desired.services.keys().map(|name| (NameHash::of(name), format!("service {name}"))),
-            &Range { first: 0, size: services, limit: "services", reusable: true },
+            &Range { first: 0, size: services, limit: "services" },
         )?;
         next.pools.assign(
             desired.pools.keys().map(|name| (NameHash::of(name), format!("pool {name}"))),
-            &Range { first: 0, size: pools, limit: "pools", reusable: true },
+            &Range { first: 0, size: pools, limit: "pools" },
         )?;
         let names = desired.pools.iter().flat_map(|(pool, spec)| {
             spec.backends.keys().map(move |name| {
                 (NameHash::of_backend(pool, name), format!("backend {pool}/{name}"))
             })
         });
-        next.backends.assign(names, &Range { first: 1, size: backends, limit: "backends", reusable: false })?;
+        next.backends.assign(names, &Range { first: 1, size: backends, limit: "backends" })?;
         Ok(next)
     }
 
@@ -111,8 +111,6 @@ struct Range {
     first: u32,
     size: u32,
     limit: &'static str,
-    /// Whether an index may be given away in the step that frees it.
-    reusable: bool,
 }
 
 /// The indices of one kind.
@@ -148,13 +146,10 @@ impl Space {
                 continue;
             }
             let full = Exhausted { what, limit: range.limit, size: range.size };
-            // What leaves in this very step may still be in use by packets: take it last, or not at
-            // all if flows may belong to it for longer.
+            // What leaves in this very step is still in use by packets, and flows may belong to it
+            // for long: its index is free once its entry has gone from the maps.
             let index = self
                 .search(range, |index| !resting.contains(&index) && !taken.contains(&index))
-                .or_else(|| {
-                    self.search(range, |index| range.reusable && !taken.contains(&index))
-                })
                 .ok_or(full)?;
             taken.insert(index);
             self.by_name.insert(hash, index);

@@ -273,9 +273,14 @@ impl Maps {
     /// Empties the place at a position of [`Self::pins`], if it still holds `expected`: a flow
     /// that has been seen meanwhile keeps its pin.
     pub fn remove_pin(&self, position: usize, expected: Pin) -> bool {
-        let (Pin(expected), Pin(empty)) = (expected, Pin::EMPTY);
+        self.replace_pin(position, expected, Pin::EMPTY)
+    }
+
+    /// Puts `new` in the place at a position of [`Self::pins`], if it still holds `expected`.
+    pub fn replace_pin(&self, position: usize, expected: Pin, new: Pin) -> bool {
+        let (Pin(expected), Pin(new)) = (expected, new);
         self.pins.words().get(position).is_some_and(|word| {
-            word.compare_exchange(expected, empty, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            word.compare_exchange(expected, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
         })
     }
 

@@ -135,3 +135,6 @@ fn insert<T: Tables>(tables: &T, pins: &T::Pins, new: Pin) -> bool {
     tables.count_pin(PinEvent::Full);
     false
 }
+
+#[cfg(test)]
+mod tests;
