@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Time between two questions of one flow.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Time some rounds of questions may take on a busy machine.
-const ROUNDS_LIMIT: Duration = Duration::from_secs(60);
+const ROUNDS_LIMIT: Duration = Duration::from_mins(1);
 
 /// One flow to the VIP, as its client sees it.
 pub trait Flow: Send + 'static {

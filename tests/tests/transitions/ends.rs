@@ -86,6 +86,28 @@ fn a_removed_backend_stays_until_its_flows_end() -> Result<()> {
     })
 }
 
+#[test]
+fn windows_that_close_between_changes_break_nothing() -> Result<()> {
+    on_topology("windows", |topology| {
+        let (agent, maps, _) = start(topology)?;
+        let mut born = vec![connect(topology)?];
+        for numbers in [&[1, 3][..], &[1, 2, 3], &[2, 3], &[1, 2]] {
+            apply(topology, &agent, &configuration(&only(numbers), SHORT))?;
+            born.push(connect(topology)?);
+            ensure!(maps.open_windows()? > 0, "no slot is in transition");
+            wait_until("the windows to close", LIMIT, || {
+                Ok((maps.open_windows()? == 0).then_some(()))
+            })?;
+        }
+        for (change, flows) in born.into_iter().enumerate() {
+            flows.wait_rounds(2)?;
+            let fates = flows.stop()?;
+            ensure!(fates.harmed() == 0, "connections born after change {change}: {fates}");
+        }
+        Ok(())
+    })
+}
+
 /// Until the next agent has looked at the pins, nothing but them says that origin2 has flows.
 #[test]
 fn an_agent_that_starts_when_only_pins_hold_a_removed_backend_keeps_it() -> Result<()> {

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use aya::maps::{Array, Map, MapData};
 use lb_agent::core::ids::NameHash;
 use lb_common::abi::{
-    BackendEntry, BackendIndex, LAYOUT_VERSION, PINS_PER_BUCKET, Pin, PoolEntry, SLOTS_PER_PAGE,
-    Slot, TablePage, map,
+    BackendEntry, BackendIndex, LAYOUT_VERSION, PINS_PER_BUCKET, Pin, PoolEntry, Slot, TablePage,
+    map,
 };
 use lb_tests::topology::{Agent, Topology};
 use zerocopy::{FromBytes, IntoBytes};
@@ -48,9 +48,9 @@ impl Maps {
         let mut slots = Vec::new();
         for page in table.first_page()..table.first_page() + table.pages() {
             let words = self.pages.get(&page, 0).context("reading a page of the table")?;
-            let page: Vec<Slot> = words.as_bytes().chunks(size_of::<Slot>()).map(entry).collect();
-            assert_eq!(page.len(), SLOTS_PER_PAGE as usize);
-            slots.extend(page);
+            let page: Result<Vec<Slot>> =
+                words.as_bytes().chunks(size_of::<Slot>()).map(entry).collect();
+            slots.extend(page?);
         }
         slots.truncate(table.slots() as usize);
         Ok(slots)
@@ -93,8 +93,8 @@ impl Maps {
     }
 }
 
-fn entry<T: FromBytes>(bytes: &[u8]) -> T {
-    T::read_from_bytes(bytes).ok().expect("an entry of its size")
+fn entry<T: FromBytes>(bytes: &[u8]) -> Result<T> {
+    T::read_from_bytes(bytes).ok().context("an element of another size than its type")
 }
 
 /// The first element that is `wanted`, with its index.
@@ -103,7 +103,7 @@ fn find<T: FromBytes, const N: usize>(
     wanted: impl Fn(&T) -> bool,
 ) -> Result<Option<(u32, T)>> {
     for (index, words) in (0..).zip(map.iter()) {
-        let element = entry(words.context("reading a map")?.as_bytes());
+        let element = entry(words.context("reading a map")?.as_bytes())?;
         if wanted(&element) {
             return Ok(Some((index, element)));
         }

@@ -116,10 +116,10 @@ fn a_pin_is_read_back_and_removed_only_as_it_was_read() {
     let pin = |flow: u64| {
         Pin::new(flow << 32, BackendIndex::new(30).unwrap(), Ticks::at(77 << 30)).embryonic(true)
     };
-    assert!(maps.pins().eq([Pin::EMPTY; 64]));
+    assert_eq!(maps.pins().collect::<Vec<_>>(), [Pin::EMPTY; 64]);
 
-    for position in [0, 63] {
-        assert!(maps.replace_pin(position, Pin::EMPTY, pin(position as u64)));
+    for (position, flow) in [(0, 0), (63, 63)] {
+        assert!(maps.replace_pin(position, Pin::EMPTY, pin(flow)));
     }
     assert!(!maps.replace_pin(63, Pin::EMPTY, pin(5)), "it is taken");
     assert!(!maps.replace_pin(64, Pin::EMPTY, pin(5)), "there is no such place");
@@ -149,7 +149,9 @@ fn services_that_fill_their_map_can_all_be_replaced() {
 
     for ports in ["80, 443", "81, 444", "443, 444"] {
         let step = agent.change(&web(ports), &Ways::new()).unwrap();
-        step.ops.iter().for_each(|op| maps.execute(op).unwrap());
+        for op in &step.ops {
+            maps.execute(op).unwrap();
+        }
         assert_eq!(maps.observe().unwrap().services, agent.observed.services);
     }
 }
@@ -186,7 +188,7 @@ fn counters_are_summed_over_the_cpus_and_reset_one_by_one() {
     let mut maps = load(None, LIMITS).unwrap().maps;
     let cpus = aya::util::nr_cpus().unwrap();
     let counted = || {
-        let per_cpu = (0..cpus).map(|cpu| [cpu as u64 + 1, 100]).collect();
+        let per_cpu: Vec<CounterWords> = (0..cpus).map(|cpu| [cpu as u64 + 1, 100]).collect();
         PerCpuValues::try_from(per_cpu).unwrap()
     };
     let packets = (1..=cpus as u64).sum();
