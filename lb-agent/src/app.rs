@@ -1,8 +1,9 @@
 //! The agent's one loop: it owns the state, takes every event in turn, and carries out the result.
 //!
 //! Events are API calls, changes of routes and neighbours, signals, and a slow tick. Each leads
-//! through the same steps: prepare (pure: what should the maps hold, and what is the plan),
-//! commit (write), remember. Killing this process at any point leaves forwarding as it was.
+//! through the same steps: prepare (pure: what should the maps hold, and what is the plan), attach
+//! what is new, remember (on the disk), commit (to the maps), detach what is left over. Killing
+//! this process at any point leaves forwarding as it was.
 
 #![expect(
     clippy::result_large_err,
@@ -13,6 +14,9 @@ mod agent;
 mod change;
 mod doctor;
 mod error;
+mod flows;
+mod interfaces;
+mod socket;
 mod sweep;
 mod trace;
 mod views;
@@ -62,28 +66,29 @@ pub struct RunOptions {
     reason = "the macros of tokio and tracing count as branches"
 )]
 pub async fn run(options: RunOptions) -> Result<(), AgentError> {
-    let socket = options.socket.clone();
-    let (mut agent, mut changes) = Agent::start(options).await?;
-    // Last of all: whoever finds the socket finds an agent that is ready.
-    let listener = api_server::listen(&socket).await?;
+    // First of all: a signal during the start must not end this process half-way.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (mut agent, mut changes, mut socket) = Agent::start(options).await?;
     let (calls, mut called) = mpsc::channel(CALLS_QUEUED);
-    tokio::spawn(async move {
-        if let Err(error) = api_server::serve(listener, calls).await {
-            error!(%error, "the control API has stopped");
-        }
-    });
+    // Whoever connected during the start is answered from here on.
+    if let Some(listener) = socket.take() {
+        tokio::spawn(async move {
+            if let Err(error) = api_server::serve(listener, calls).await {
+                error!(%error, "the control API has stopped");
+            }
+        });
+    }
     if let Err(error) = datapath_log::forward(agent.ebpf_mut()) {
         warn!(error = &error as &dyn std::error::Error, "no log of the data plane");
     }
 
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut tick = interval(NEXT_HOP_REFRESH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep_tick = interval(SWEEP);
     sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    info!(socket = %socket.display(), "ready");
+    info!(socket = %socket.path().display(), "ready");
     loop {
         tokio::select! {
             call = called.recv() => {
@@ -100,9 +105,7 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
         }
     }
     // The socket's file goes with the agent; programs, maps and links stay.
-    if let Err(error) = std::fs::remove_file(&socket) {
-        warn!(%error, socket = %socket.display(), "cannot remove the socket");
-    }
+    drop(socket);
     info!("stopped; forwarding goes on, `lb-agent detach` ends it");
     Ok(())
 }

@@ -10,9 +10,9 @@ pub mod effective;
 pub mod ids;
 pub mod overrides;
 pub mod plan;
-pub mod sweep;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod sweep;
 pub mod tables;
 pub mod target;
 pub mod way;

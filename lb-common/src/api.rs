@@ -4,14 +4,16 @@
 //! are RFC 3339, and every answer is wrapped in a [`List`] or [`Item`] that names its kind and
 //! the generation of the configuration it speaks of. Errors are [`Problem`] documents (RFC 9457).
 
+#[cfg(feature = "config")]
+mod invalid;
 mod requests;
 mod responses;
 
 pub use requests::{ConfigRequest, DetailQuery, TraceRequest, WeightRequest};
 pub use responses::{
     Backend, Change, ChangeKind, ConfigDiff, ConfigText, Finding, InterfaceStatus, Item, List,
-    NextHop, NextHopState, Operator, Problem, ProblemItem, ReasonCount, Service, Severity, Status,
-    Trace, TraceStep, Traffic,
+    NextHop, NextHopState, Operator, PinStatus, Problem, ProblemItem, ReasonCount, Service,
+    Severity, Status, Trace, TraceStep, Traffic,
 };
 
 /// `apiVersion` of every document.
@@ -20,3 +22,7 @@ pub const API_VERSION: &str = "lb/v1";
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
 /// Where the agent listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/lb-agent/agent.sock";
+/// Longest body of a request. The largest configuration has to fit: 32,767 backends, one for each
+/// index, on lines of 200 bytes (the longest names and addresses) are 6.3 MiB, and services get
+/// the rest.
+pub const REQUEST_MAX_BYTES: usize = 16 << 20;

@@ -1,13 +1,14 @@
 //! The configuration file: from YAML text to a [`Desired`] state in which everything is valid.
 //!
-//! [`parse`] reads the text in three steps: YAML to a tree (which refuses duplicate keys), the
-//! tree to [`file::ConfigFile`] (which refuses unknown fields and wrong types), and that to
+//! [`parse`] reads the text in three steps: YAML to a tree (which refuses duplicate keys and
+//! unreasonable nesting), the tree to [`file::ConfigFile`] (which refuses unknown fields and wrong types), and that to
 //! [`Desired`] (which refuses whatever makes no sense). The last step reports every error it
 //! finds, each with its place. `lb-ctl config validate` and the agent call the same function.
 
 mod desired;
 mod error;
 pub mod file;
+mod name;
 mod position;
 mod read;
 mod validate;
@@ -17,6 +18,7 @@ pub use desired::{
     Node, Pool, Protocol, Scheduler, Service, Weight,
 };
 pub use error::{ConfigError, Problem};
+pub use name::{NAME_MAX_BYTES, is_name};
 pub use validate::parse;
 
 #[cfg(test)]

@@ -54,8 +54,8 @@ fn balance<F: Frame, T: Tables>(
 
     let pool = tables.pool(service.pool).ok_or(Reason::NoBackend)?;
     let hash = flow_hash(context.hash_seed, &packet.flow);
-    let index = steer::backend(tables, (service.pool, pool), &packet, hash)
-        .ok_or(Reason::NoBackend)?;
+    let index =
+        steer::backend(tables, (service.pool, pool), &packet, hash).ok_or(Reason::NoBackend)?;
     let backend = tables.backend(index).ok_or(Reason::NoBackend)?;
 
     encapsulate::admit(&packet, backend, context.ingress_ifindex)?;

@@ -16,7 +16,7 @@ use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
-use lb_common::api::{API_VERSION, Problem};
+use lb_common::api::{API_VERSION, Problem, REQUEST_MAX_BYTES};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -102,6 +102,10 @@ impl Client {
     ) -> Result<Document<T>, ClientError> {
         let body = serde_json::to_vec(document)
             .map_err(|source| ClientError::Encode { path: path.to_owned(), source })?;
+        // The agent would close the connection in the middle of it, and the reason be lost.
+        if body.len() > REQUEST_MAX_BYTES {
+            return Err(ClientError::TooLarge { bytes: body.len() });
+        }
         self.ask(method, path, body.into())
     }
 

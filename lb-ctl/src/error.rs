@@ -5,7 +5,7 @@
 
 use std::io;
 
-use lb_common::api::{Problem, ProblemItem};
+use lb_common::api::Problem;
 use lb_common::config::ConfigError;
 use thiserror::Error;
 
@@ -106,24 +106,22 @@ impl CtlError {
 
     /// The failure as a document.
     pub(crate) fn problem(&self) -> Problem {
-        if let Self::Client(ClientError::Refused(problem)) = self {
-            return problem.as_ref().clone();
+        match self {
+            Self::Client(ClientError::Refused(problem)) => return problem.as_ref().clone(),
+            Self::InvalidConfig(error) => return Problem::from(error.clone()),
+            _ => {}
         }
         let (kind, status) = kind(self.exit());
         let cause = self.cause().map(|cause| format!("cause: {cause}"));
         let cure = self.cure().map(|cure| format!("cure: {cure}"));
         let lines: Vec<String> = self.hint().into_iter().chain(cause).chain(cure).collect();
-        let errors = match self {
-            Self::InvalidConfig(error) => config_errors(error),
-            _ => Vec::new(),
-        };
         Problem {
             kind: kind.to_owned(),
             title: self.to_string(),
             status,
             detail: (!lines.is_empty()).then(|| lines.join("\n")),
             did_you_mean: Vec::new(),
-            errors,
+            errors: Vec::new(),
         }
     }
 
@@ -174,6 +172,7 @@ fn client_exit(error: &ClientError) -> Exit {
         ClientError::Denied { .. } => Exit::Permission,
         ClientError::TimedOut { .. } => Exit::TimedOut,
         ClientError::Refused(problem) => refused_exit(problem),
+        ClientError::TooLarge { .. } => Exit::Usage,
         ClientError::Body { .. }
         | ClientError::Unexpected { .. }
         | ClientError::Undecodable { .. }
@@ -216,17 +215,6 @@ const fn kind(exit: Exit) -> (&'static str, u16) {
         Exit::Permission => ("permission_denied", 403),
         Exit::TimedOut => ("timed_out", 504),
     }
-}
-
-fn config_errors(error: &ConfigError) -> Vec<ProblemItem> {
-    let item = |problem: &lb_common::config::Problem| ProblemItem {
-        file: error.origin.clone(),
-        line: problem.line,
-        column: problem.column,
-        path: problem.path.clone(),
-        message: problem.message.clone(),
-    };
-    error.problems.iter().map(item).collect()
 }
 
 #[cfg(test)]

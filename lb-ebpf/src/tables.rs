@@ -11,8 +11,8 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, ServiceEntry, ServiceKey,
-    Slot, TablePage, Ticks, pin_bucket,
+    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, ServiceEntry,
+    ServiceKey, Slot, TablePage, Ticks, pin_bucket,
 };
 use lb_common::tables::{Pins, Tables};
 use lb_common::verdict::PinEvent;

@@ -11,8 +11,8 @@ pub mod kernel;
 mod maps;
 pub mod origin;
 
-use lb_common::datapath::{Context, process};
 use lb_common::abi::Ticks;
+use lb_common::datapath::{Context, process};
 use lb_common::image::{Buffer, Image, PinTable, Recorder};
 use lb_common::verdict::Reason;
 

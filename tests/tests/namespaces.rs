@@ -6,6 +6,12 @@
 
 #[path = "namespaces/agent.rs"]
 mod agent;
+#[path = "namespaces/api.rs"]
+mod api;
+#[path = "namespaces/changes.rs"]
+mod changes;
+#[path = "namespaces/interfaces.rs"]
+mod interfaces;
 #[path = "namespaces/origin.rs"]
 mod origin;
 #[path = "namespaces/traffic.rs"]

@@ -6,8 +6,11 @@ use std::time::SystemTime;
 
 use lb_common::config::{self, Desired};
 use lb_common::image::Image;
+use lb_common::name_hash::{NAME_SEED, stable_hash};
 use tracing::{error, info, warn};
 
+use super::interfaces::{Interfaces, absences};
+use super::socket::Socket;
 use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::effective::{EffectivePool, effective};
@@ -21,7 +24,6 @@ use crate::io::bpf::{Attachments, Datapath, LoadOptions};
 use crate::io::capabilities;
 use crate::io::files;
 use crate::io::host::Host;
-use crate::io::maps::table_pages;
 use crate::io::netlink::{Changes, Netlink};
 use crate::io::pins::Pins;
 use crate::io::state_file::{State, StateFile};
@@ -51,6 +53,8 @@ pub(super) struct Agent {
     pub(super) resting: BTreeSet<u32>,
     /// Why the last reload was refused.
     pub(super) reload_failure: Option<String>,
+    /// Interfaces of the configuration that are not attached, and why.
+    pub(super) not_attached: BTreeMap<String, String>,
 }
 
 /// What follows from configuration and overrides.
@@ -69,26 +73,32 @@ pub(super) struct Prepared {
 
 impl Agent {
     /// Reads the configuration, adopts or makes the maps, attaches, and brings all up to date.
-    pub(super) async fn start(options: RunOptions) -> Result<(Self, Changes), AgentError> {
+    /// A start that fails leaves the kernel as it found it.
+    pub(super) async fn start(options: RunOptions) -> Result<(Self, Changes, Socket), AgentError> {
         let text = files::read(&options.config)?;
         let desired = config::parse(&options.config.display().to_string(), &text)?;
         capabilities::check()?;
         let state_file = StateFile::new(&options.state_dir)?;
         let state = state_file.load()?;
+        // Before anything is loaded: another agent may be listening.
+        let socket = Socket::listen(&options.socket).await?;
         let (netlink, changes) = Netlink::connect().await?;
         let ways = ways(&netlink, &desired, &Image::default()).await?;
-        // Interfaces are looked for before anything is loaded or pinned.
-        let links = links(&netlink, &options, &desired).await?;
+        let interfaces = Interfaces::find(&netlink, &desired).await?;
         let pins = Pins::open(&options.pin_dir)?;
+        let new_pins = pins.undo_unless_kept();
         let datapath = Datapath::load(&LoadOptions {
             pins: Some(&pins),
             limits: desired.limits,
             hash_seed: desired.hash_seed,
             log_level: options.datapath_log_level,
         })?;
+        if !datapath.adopted {
+            options.refuse_absent(&interfaces.absent)?;
+        }
+        let attachments = Attachments::adopt(&pins)?;
         let observed = datapath.maps.observe()?;
         let derived = Derived { ids: Ids::adopt(&observed), ..Derived::default() };
-        let overrides = state.overrides.kept_for(&desired);
         let mut agent = Self {
             options,
             host: Host::read(),
@@ -101,43 +111,69 @@ impl Agent {
             state_file,
             netlink,
             datapath,
-            attachments: Attachments::default(),
+            attachments,
             desired,
             text,
-            // The first configuration ever is generation 1.
-            state: State { overrides, generation: state.generation.max(1) },
+            state,
             derived,
             ways,
             observed,
             transitions: Transitions::default(),
             resting: BTreeSet::new(),
             reload_failure: None,
+            not_attached: BTreeMap::new(),
         };
-        // Maps first: the program must not see traffic before it knows where to send it.
-        let prepared = agent.prepare(&agent.desired, &agent.state.overrides, &agent.ways)?;
-        agent.commit(prepared)?;
-        // Windows are not stored: what is in transition waits for its whole time-out again.
-        agent.open_windows(&Image::default());
-        if let Err(error) = agent.attach_all(&links) {
-            return Err(agent.give_up(error));
+        agent.take_over(&interfaces)?;
+        new_pins.keep();
+        Ok((agent, changes, socket))
+    }
+
+    /// Puts the configuration in force: what may be refused first, what can be undone before what
+    /// cannot. A new link runs on maps that do not know their services yet, and passes all.
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
+    fn take_over(&mut self, interfaces: &Interfaces) -> Result<(), AgentError> {
+        let stored = self.state.clone();
+        let overrides = stored.overrides.kept_for(&self.desired);
+        let configuration = text_hash(&self.text);
+        // The file changed while no agent ran, or this is the first configuration ever.
+        let changed = stored.configuration != configuration || stored.overrides != overrides;
+        let generation = stored.generation + u64::from(changed);
+        let prepared = self.prepare(&self.desired, &overrides, &self.ways)?;
+        let attached = self.attach_all(&self.desired.clone(), interfaces)?;
+        let state = State { generation, overrides, configuration };
+        let done = self.remember(state).and_then(|()| self.commit(prepared));
+        if let Err(error) = done.and_then(|()| self.replace_programs()) {
+            self.undo_attach(&attached);
+            if let Err(error) = self.remember(stored) {
+                error!(error = &error as &dyn std::error::Error, "cannot restore the state");
+            }
+            return Err(error);
         }
-        let Self { datapath: Datapath { adopted, .. }, observed, .. } = &agent;
+        // Windows are not stored: what is in transition waits for its whole time-out again.
+        self.open_windows(&Image::default());
+        self.detach_others(interfaces);
+        self.note(absences(interfaces));
+        let Self { datapath: Datapath { adopted, .. }, observed, .. } = &*self;
         info!(
             adopted,
             services = observed.services.len(),
             backends = observed.backends.len(),
             "maps are up to date"
         );
-        Ok((agent, changes))
+        Ok(())
     }
 
-    /// Leaves nothing behind of a start that failed, unless it was there before.
-    fn give_up(self, error: AgentError) -> AgentError {
-        let fresh = !self.datapath.adopted && self.attachments.iter().next().is_none();
-        if fresh && let Err(left) = self.pins.remove_all() {
-            warn!(error = &left as &dyn std::error::Error, "cannot remove the new pins");
+    fn replace_programs(&mut self) -> Result<(), AgentError> {
+        Ok(self.attachments.replace_programs(&self.datapath)?)
+    }
+
+    /// Stores a state, unless it is the stored one, and makes it the agent's.
+    pub(super) fn remember(&mut self, state: State) -> Result<(), AgentError> {
+        if state != self.state {
+            self.state_file.store(&state)?;
+            self.state = state;
         }
-        error
+        Ok(())
     }
 
     /// The loaded object, for its log.
@@ -158,8 +194,7 @@ impl Agent {
         tables.update(desired, &effective, &ids)?;
         let mut target = target(desired, &ids, &tables, ways);
         keep_leaving(&mut target, &self.observed, &self.transitions.pinned(), ways);
-        let pages = table_pages(&desired.limits);
-        let ops = plan(&self.observed, &target, pages, &self.resting)?;
+        let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
         Ok(Prepared { derived: Derived { effective, ids, tables }, ops })
     }
 
@@ -183,33 +218,6 @@ impl Agent {
         Ok(())
     }
 
-    /// Attaches to interfaces by name and index, and detaches from all others.
-    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-    pub(super) fn attach_all(&mut self, links: &BTreeMap<String, u32>) -> Result<(), AgentError> {
-        for interface in &self.desired.interfaces {
-            let Some(ifindex) = links.get(&interface.name).copied() else { continue };
-            let attachments = &mut self.attachments;
-            let fell_back = attachments.attach(
-                &self.datapath,
-                &self.pins,
-                &interface.name,
-                ifindex,
-                interface.mode,
-            )?;
-            let interface = interface.name.as_str();
-            if fell_back {
-                warn!(interface, "the driver cannot run XDP: attached in the stack, which is slow");
-            } else {
-                info!(interface, "attached");
-            }
-        }
-        let wanted = |name: &str| self.desired.interfaces.iter().any(|each| each.name == name);
-        for interface in self.attachments.detach_others(&self.pins, wanted)? {
-            info!(interface, "detached");
-        }
-        Ok(())
-    }
-
     /// Takes over whatever routes and neighbours say now.
     #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     pub(super) async fn follow_next_hops(&mut self) {
@@ -220,7 +228,7 @@ impl Agent {
                 return;
             }
         };
-        self.restore_links().await;
+        self.keep_attached().await;
         if ways == self.ways {
             return;
         }
@@ -230,9 +238,12 @@ impl Agent {
             }
         }
         let prepared = self.prepare(&self.desired, &self.state.overrides, &ways);
-        self.ways = ways;
-        if let Err(error) = prepared.and_then(|prepared| self.commit(prepared)) {
-            error!(error = &error as &dyn std::error::Error, "cannot write the next hops");
+        match prepared.and_then(|prepared| self.commit(prepared)) {
+            // Only now: as long as the maps have others, the next look tries again.
+            Ok(()) => self.ways = ways,
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "cannot write the next hops");
+            }
         }
     }
 
@@ -248,36 +259,24 @@ impl Agent {
         }
         self.follow_next_hops().await;
     }
+}
 
-    /// Attaches again to interfaces that went and came back.
-    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-    async fn restore_links(&mut self) {
-        let lost: Vec<_> = self
-            .desired
-            .interfaces
-            .iter()
-            .map(|interface| interface.name.clone())
-            .filter(|name| !self.attachments.is_intact(name))
-            .collect();
-        if lost.is_empty() {
-            return;
-        }
-        let mut links = BTreeMap::new();
-        for name in lost {
-            match self.netlink.link(&name).await {
-                Ok(Some(link)) => {
-                    links.insert(name, link.index);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "cannot look for {name}");
-                }
-            }
-        }
-        if let Err(error) = self.attach_all(&links) {
-            error!(error = &error as &dyn std::error::Error, "cannot attach again");
-        }
+impl RunOptions {
+    /// Refuses interfaces that the configuration names and that are not there.
+    pub(super) fn refuse_absent<'a>(
+        &self,
+        absent: impl IntoIterator<Item = &'a String>,
+    ) -> Result<(), AgentError> {
+        absent.into_iter().next().map_or(Ok(()), |name| {
+            let config = self.config.display().to_string();
+            Err(AgentError::NoInterface { config, name: name.clone() })
+        })
     }
+}
+
+/// By what a later start recognises the text of the configuration.
+pub(super) fn text_hash(text: &str) -> u64 {
+    stable_hash(NAME_SEED, text.as_bytes())
 }
 
 /// The ways to every backend of a configuration, and to those in the maps that are leaving.
@@ -293,23 +292,6 @@ pub(super) async fn ways(
     addresses.dedup();
     let ways = netlink.ways(&addresses).await?;
     Ok(addresses.into_iter().zip(ways).collect())
-}
-
-/// The index of every interface of a configuration.
-pub(super) async fn links(
-    netlink: &Netlink,
-    options: &RunOptions,
-    desired: &Desired,
-) -> Result<BTreeMap<String, u32>, AgentError> {
-    let mut links = BTreeMap::new();
-    for interface in &desired.interfaces {
-        let link = netlink.link(&interface.name).await?.ok_or_else(|| AgentError::NoInterface {
-            config: options.config.display().to_string(),
-            name: interface.name.clone(),
-        })?;
-        links.insert(interface.name.clone(), link.index);
-    }
-    Ok(links)
 }
 
 #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]

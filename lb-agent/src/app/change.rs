@@ -1,17 +1,21 @@
 //! Requests: reading is answered from the state; a change is prepared, stored, then committed.
 //!
-//! The order of a change: everything that can refuse it comes first and touches nothing; then what
-//! must survive a crash goes to the disk; then the maps. A crash in between is repaired at the
-//! next start, which brings the maps to what is on the disk.
+//! The order of a change: everything that can refuse it without touching anything; then new
+//! attachments, which the kernel may refuse; then what must survive a crash goes to the disk; then
+//! the maps; last, what is no longer wanted is detached. Whatever fails, the steps before it are
+//! undone, so an error means that nothing has changed. A crash in between is repaired at the next
+//! start, which brings the maps to what is on the disk.
 
-use lb_common::api::{ConfigDiff, ConfigRequest, Problem, ProblemItem};
-use lb_common::config::{self, ConfigError, Desired, Weight};
+use lb_common::api::{ConfigDiff, ConfigRequest, Problem};
+use lb_common::config::{self, Desired, Weight};
 use tracing::{error, info};
 
-use super::agent::{Agent, links, ways};
+use super::agent::{Agent, Prepared, text_hash, ways};
+use super::interfaces::{Interfaces, absences};
 use super::{AgentError, views};
 use crate::core::diff::diff;
-use crate::core::overrides::Change;
+use crate::core::overrides::{Change, Overrides};
+use crate::core::target::Ways;
 use crate::io::api_server::{Answer, Request};
 use crate::io::files;
 use crate::io::state_file::State;
@@ -30,7 +34,7 @@ impl Agent {
                 self.override_backend(&pool, &name, Change::Drain(drain))
             }
             Request::Config => views::config(self),
-            Request::Diff(request) => self.diff(&request),
+            Request::Diff(request) => self.diff(&request).await,
             Request::Apply(request) => self.apply(&request).await,
             Request::Trace(request) => self.trace(&request),
             Request::Doctor => self.doctor(),
@@ -75,24 +79,26 @@ impl Agent {
         let overrides = self.state.overrides.with(pool, name, change);
         if overrides != self.state.overrides {
             let prepared = self.prepare(&self.desired, &overrides, &self.ways).map_err(refused)?;
-            self.remember(State { generation: self.state.generation + 1, overrides })
-                .map_err(refused)?;
-            self.commit(prepared).map_err(refused)?;
+            let generation = self.state.generation + 1;
+            let state = State { generation, overrides, ..self.state };
+            self.put_in_force(state, None, prepared).map_err(refused)?;
             info!(pool, backend = name, ?change, generation = self.state.generation, "changed");
         }
         views::backend(self, pool, name)
     }
 
-    fn diff(&self, request: &ConfigRequest) -> Answer {
+    /// Refuses whatever [`Self::apply`] would refuse before it touches anything.
+    async fn diff(&self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
-        let desired = config::parse(&request.origin, &request.text).map_err(invalid)?;
+        let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
+        self.consider(&desired).await.map_err(refused)?;
         let changes = diff(&self.desired, &desired);
         views::item(self, "ConfigDiff", ConfigDiff { changes, applied: false })
     }
 
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
-        let desired = config::parse(&request.origin, &request.text).map_err(invalid)?;
+        let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
         let changes = diff(&self.desired, &desired);
         let text = request.text.clone();
         self.change_to(desired, text, Source::Api).await.map_err(refused)?;
@@ -112,6 +118,19 @@ impl Agent {
         }
     }
 
+    /// Thinks a configuration through. Changes nothing.
+    async fn consider(&self, desired: &Desired) -> Result<Considered, AgentError> {
+        self.refuse_fixed(desired)?;
+        let interfaces = Interfaces::find(&self.netlink, desired).await?;
+        // One that was lost comes back some time; that must not stand in the way of other changes.
+        let known = |name: &&String| self.desired.interfaces.iter().any(|each| each.name == **name);
+        self.options.refuse_absent(interfaces.absent.iter().filter(|name| !known(name)))?;
+        let ways = ways(&self.netlink, desired, &self.observed).await?;
+        let overrides = self.state.overrides.kept_for(desired);
+        let prepared = self.prepare(desired, &overrides, &ways)?;
+        Ok(Considered { interfaces, ways, overrides, prepared })
+    }
+
     /// Makes a configuration the running one; the number of changes.
     async fn change_to(
         &mut self,
@@ -119,22 +138,50 @@ impl Agent {
         text: String,
         source: Source,
     ) -> Result<usize, AgentError> {
-        self.refuse_fixed(&desired)?;
+        let Considered { interfaces, ways, overrides, prepared } = self.consider(&desired).await?;
         let changes = diff(&self.desired, &desired).len();
-        let links = links(&self.netlink, &self.options, &desired).await?;
-        let ways = ways(&self.netlink, &desired, &self.observed).await?;
-        let overrides = self.state.overrides.kept_for(&desired);
-        let prepared = self.prepare(&desired, &overrides, &ways)?;
-        if source == Source::Api {
-            files::replace(&self.options.config, &text)?;
+        let attached = self.attach_all(&desired, &interfaces)?;
+        let generation = self.state.generation + u64::from(changes > 0);
+        let state = State { generation, overrides, configuration: text_hash(&text) };
+        let file = (source == Source::Api).then_some(text.as_str());
+        if let Err(error) = self.put_in_force(state, file, prepared) {
+            self.undo_attach(&attached);
+            return Err(error);
         }
-        if changes > 0 {
-            self.remember(State { generation: self.state.generation + 1, overrides })?;
-        }
-        self.commit(prepared)?;
         (self.desired, self.text, self.ways) = (desired, text, ways);
-        self.attach_all(&links)?;
+        self.detach_others(&interfaces);
+        self.note(absences(&interfaces));
         Ok(changes)
+    }
+
+    /// Stores a state, replaces the configuration file by `file` if there is one, and writes the
+    /// maps. Whatever fails, what was done before it is undone.
+    fn put_in_force(
+        &mut self,
+        state: State,
+        file: Option<&str>,
+        prepared: Prepared,
+    ) -> Result<(), AgentError> {
+        let config = self.options.config.clone();
+        let old_file = file.and_then(|_| files::read(&config).ok());
+        let old_state = self.state.clone();
+        self.remember(state)?;
+        if let Some(text) = file
+            && let Err(error) = files::replace(&config, text)
+        {
+            log_undo(self.remember(old_state));
+            return Err(error.into());
+        }
+        if let Err(error) = self.commit(prepared) {
+            if let Some(text) = old_file {
+                log_undo(files::replace(&config, &text).map_err(AgentError::from));
+            }
+            log_undo(self.remember(old_state));
+            let old_maps = self.prepare(&self.desired, &self.state.overrides, &self.ways);
+            log_undo(old_maps.and_then(|prepared| self.commit(prepared)));
+            return Err(error);
+        }
+        Ok(())
     }
 
     fn refuse_fixed(&self, desired: &Desired) -> Result<(), AgentError> {
@@ -146,11 +193,19 @@ impl Agent {
         }
         Ok(())
     }
+}
 
-    fn remember(&mut self, state: State) -> Result<(), AgentError> {
-        self.state_file.store(&state)?;
-        self.state = state;
-        Ok(())
+/// A configuration that has been thought through.
+struct Considered {
+    interfaces: Interfaces,
+    ways: Ways,
+    overrides: Overrides,
+    prepared: Prepared,
+}
+
+fn log_undo(undone: Result<(), AgentError>) {
+    if let Err(error) = undone {
+        error!(error = &error as &dyn std::error::Error, "cannot undo a change that failed");
     }
 }
 
@@ -161,21 +216,6 @@ enum Source {
     File,
     /// A client; the agent's own file follows.
     Api,
-}
-
-/// The problem document of a configuration that makes no sense.
-fn invalid(error: ConfigError) -> Problem {
-    let item = |problem: config::Problem| ProblemItem {
-        file: error.origin.clone(),
-        line: problem.line,
-        column: problem.column,
-        path: problem.path,
-        message: problem.message,
-    };
-    Problem {
-        errors: error.problems.into_iter().map(item).collect(),
-        ..views::problem("invalid_config", 422, "the configuration is not valid")
-    }
 }
 
 /// The problem document of a change that could not be made.

@@ -1,13 +1,14 @@
 //! `doctor`: what is wrong on this host, each finding with its cure.
 
 use lb_common::api::{Finding, Severity};
-use lb_common::config::{Mode, Pool};
+use lb_common::config::Pool;
 use lb_common::verdict::{Reason, Verdict};
 
 use super::agent::Agent;
 use super::views;
 use crate::core::way::Way;
 use crate::io::api_server::Answer;
+use crate::io::bpf::Attachment;
 use crate::io::capabilities::{self, NotPermitted};
 use crate::io::maps::shapes;
 
@@ -55,24 +56,25 @@ impl Agent {
         let finding = |interface: &lb_common::config::Interface| {
             let name = &interface.name;
             match self.attachments.of(name) {
-                None => bad(
-                    "xdp_mode",
-                    Severity::Error,
-                    format!("{name}: the program is not attached"),
-                    "see that the interface exists and the agent's log for why; it attaches again by itself",
-                ),
+                None => {
+                    let reason = self.not_attached.get(name).map_or("", String::as_str);
+                    bad(
+                        "xdp_mode",
+                        Severity::Error,
+                        format!("{name}: the program is not attached: {reason}"),
+                        "bring the interface back; the agent attaches to it by itself",
+                    )
+                }
                 Some(_) if !self.attachments.is_intact(name) => bad(
                     "xdp_mode",
                     Severity::Error,
-                    format!(
-                        "{name}: the program has been detached or its pin removed from outside"
-                    ),
-                    "restart the agent; it attaches again",
+                    format!("{name}: the program has been detached or its pin removed"),
+                    "wait some seconds: the agent attaches and pins again by itself",
                 ),
-                Some(attachment) if attachment.generic && interface.mode != Mode::Generic => bad(
+                Some(Attachment { fallback: Some(reason), .. }) => bad(
                     "xdp_mode",
                     Severity::Warning,
-                    format!("{name}: generic mode, about a tenth of the speed"),
+                    format!("{name}: generic mode, about a tenth of the speed: {reason}"),
                     "use a NIC whose driver supports XDP; set mode: native to insist, generic to accept",
                 ),
                 Some(attachment) if attachment.generic => {

@@ -88,6 +88,7 @@ impl AgentError {
             | Self::Table(_) => 5,
             Self::Pins(error) | Self::Bpf(BpfError::Pins(error)) => pins_exit_code(error),
             Self::Fixed { .. }
+            | Self::State(StateError::Locked { .. })
             | Self::Api(ApiError::InUse { .. })
             | Self::Origin(OriginError::Occupied { .. })
             | Self::Bpf(BpfError::Occupied { .. }) => 6,
@@ -112,6 +113,9 @@ impl AgentError {
             Self::NoInterface { .. } => "see the names with `ip link`, and correct the file",
             Self::Fixed { .. } => "restart the agent; for limits, after `lb-agent detach`",
             Self::File(_) => "check the path and its permissions",
+            Self::State(StateError::Locked { .. }) => {
+                "stop the other agent, or give this one its own --pin-dir, --socket and --state-dir"
+            }
             Self::State(_) => {
                 "check --state-dir; a damaged state.json can be moved away, and the overrides it held set again"
             }
@@ -137,7 +141,10 @@ impl AgentError {
 /// Somebody else's pins are a conflict; a directory that cannot be used is a failure.
 const fn pins_exit_code(error: &PinError) -> u8 {
     match error {
-        PinError::Locked { .. } | PinError::OtherLayout { .. } | PinError::Mismatch { .. } => 6,
+        PinError::Locked { .. }
+        | PinError::NotOurs { .. }
+        | PinError::OtherLayout { .. }
+        | PinError::Mismatch { .. } => 6,
         PinError::NotBpffs { .. } | PinError::Inspect { .. } | PinError::Io { .. } => 1,
     }
 }

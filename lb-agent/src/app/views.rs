@@ -13,6 +13,7 @@ use lb_common::verdict::{Reason, Verdict};
 use serde::Serialize;
 
 use super::agent::Agent;
+use super::flows;
 use crate::core::effective::{EffectivePool, State};
 use crate::core::way::Way;
 use crate::io::api_server::Answer;
@@ -37,6 +38,7 @@ pub(super) fn status(agent: &Agent) -> Answer {
         pools: agent.desired.pools.len(),
         backends: agent.desired.pools.values().map(|pool| pool.backends.len()).sum(),
         map_memory_bytes: memory_bytes(&agent.desired.limits, agent.host.possible_cpus),
+        pins: flows::pin_status(agent).map_err(|error| unreadable(&error))?,
         reasons: counters.into_iter().map(|(reason, count)| reason_count(reason, count)).collect(),
         warnings: warnings(agent),
     };
@@ -78,16 +80,14 @@ fn warnings(agent: &Agent) -> Vec<String> {
     if let Some(failure) = &agent.reload_failure {
         warnings.push(format!("the last reload was refused: {failure}"));
     }
-    for interface in &agent.desired.interfaces {
-        match agent.attachments.of(&interface.name) {
-            None => warnings.push(format!("{} is not attached", interface.name)),
-            Some(attachment) if attachment.generic && interface.mode == config::Mode::Auto => {
-                warnings.push(format!(
-                    "{} runs in generic mode: its driver cannot run XDP, expect a tenth of the speed",
-                    interface.name
-                ));
-            }
-            Some(_) => {}
+    for (interface, reason) in &agent.not_attached {
+        warnings.push(format!("{interface} is not attached: {reason}"));
+    }
+    for (interface, attachment) in agent.attachments.iter() {
+        if let Some(reason) = &attachment.fallback {
+            warnings.push(format!(
+                "{interface} runs in generic mode, expect a tenth of the speed: {reason}"
+            ));
         }
     }
     for (pool, spec) in &agent.desired.pools {
@@ -169,6 +169,7 @@ pub(super) fn backends(agent: &Agent, only: Option<&str>) -> Answer {
             let view = backend_view(agent, &shares, (name, backend_name), backend);
             views.push(view.map_err(|error| unreadable(&error))?);
         }
+        views.extend(flows::leaving(agent, name).map_err(|error| unreadable(&error))?);
     }
     list(agent, "BackendList", views)
 }
@@ -218,6 +219,7 @@ fn backend_view(
         weight_effective: effective.map_or(0, |effective| u32::from(effective.weight.value())),
         operator: Operator { weight: by_command.weight.map(u32::from), drain: by_command.drain },
         share: index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0),
+        flows: flows::flows_of(agent, index),
         next_hop: next_hop(agent, backend),
         traffic: traffic(counter),
     })

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use lb_common::config::{Desired, Weight};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// All overrides, by pool, then backend.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub struct Overrides {
 #[serde(deny_unknown_fields)]
 pub struct Override {
     /// Weight instead of the configured one, 0..=1000.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "weight", skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
     /// No new flows, whatever the weight.
     #[serde(default)]
@@ -61,6 +62,17 @@ impl Overrides {
         next.pools.retain(|_, backends| !backends.is_empty());
         next
     }
+}
+
+/// Reads a stored weight. One out of range was not written by an agent: ignoring it would give a
+/// backend the configured weight, which an operator had reason to change.
+fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    let weight = Option::<u64>::deserialize(deserializer)?;
+    let checked = weight.map(|weight| {
+        let refused = || D::Error::custom(format!("weight {weight} is not in 0..={}", Weight::MAX));
+        Weight::new(weight).map(Weight::value).ok_or_else(refused)
+    });
+    checked.transpose()
 }
 
 /// One operator command on a backend.

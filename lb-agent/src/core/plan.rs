@@ -13,6 +13,7 @@ use std::sync::Arc;
 use lb_common::abi::{
     BackendEntry, BackendIndex, PoolEntry, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot, TableRef,
 };
+use lb_common::config::Limits;
 use lb_common::image::Image;
 use thiserror::Error;
 
@@ -102,17 +103,18 @@ pub struct NoRoom {
     pub pages: u32,
 }
 
-/// Plans the way from `observed` to `target` in maps of `pages` table pages. Pages that are
-/// `resting` were in use a moment ago, and packets may still be reading them.
+/// Plans the way from `observed` to `target` in maps of these sizes. Pages that are `resting` were
+/// in use a moment ago, and packets may still be reading them.
 ///
 /// # Errors
-/// The new tables do not fit beside those in use.
+/// The new tables do not fit, not even laid out afresh.
 pub fn plan(
     observed: &Image,
     target: &Target,
-    pages: u32,
+    limits: &Limits,
     resting: &BTreeSet<u32>,
 ) -> Result<Vec<Op>, NoRoom> {
+    let pages = limits.table_slots.div_ceil(SLOTS_PER_PAGE);
     let mut ops = Vec::new();
     put_backends(observed, target, &mut ops);
     let before_tables = ops.len();
@@ -121,11 +123,7 @@ pub fn plan(
         ops.truncate(before_tables);
         put_pools(observed, target, Place::Afresh(Room::empty(pages)), &mut ops)?;
     }
-    // Removed first: the new ones may need their places in the map.
-    ops.extend(
-        gone(&observed.services, &target.services).map(|key| Op::RemoveService { key: *key }),
-    );
-    put_services(observed, target, &mut ops);
+    change_services(observed, target, limits.services, &mut ops);
     let pools = gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index });
     let backends =
         gone(&observed.backends, &target.backends).map(|index| Op::RemoveBackend { index: *index });
@@ -158,7 +156,8 @@ fn put_backends(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
     }
 }
 
-fn put_services(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
+/// New services before old ones go, as far as the map has room for both.
+fn change_services(observed: &Image, target: &Target, room: u32, ops: &mut Vec<Op>) {
     let known: BTreeSet<_> =
         observed.services.values().map(|entry| (entry.service, entry.name_hash)).collect();
     let new: BTreeSet<u32> = target
@@ -168,11 +167,24 @@ fn put_services(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
         .map(|entry| entry.service)
         .collect();
     ops.extend(new.into_iter().map(|service| Op::ResetService { service }));
+    let mut old: Vec<_> = gone(&observed.services, &target.services).collect();
+    // What serves any port goes last: until then it covers the ports that are still to come.
+    old.sort_by_key(|key| **key == key.any_port());
+    let mut removals = old.into_iter().map(|key| Op::RemoveService { key: *key });
+    let mut free = (room as usize).saturating_sub(observed.services.len());
     for (key, entry) in &target.services {
-        if observed.services.get(key) != Some(entry) {
-            ops.push(Op::PutService { key: *key, entry: *entry });
+        let before = observed.services.get(key);
+        if before == Some(entry) {
+            continue;
         }
+        if before.is_none() && free > 0 {
+            free -= 1;
+        } else if before.is_none() {
+            ops.extend(removals.next());
+        }
+        ops.push(Op::PutService { key: *key, entry: *entry });
     }
+    ops.extend(removals);
 }
 
 fn put_pools(

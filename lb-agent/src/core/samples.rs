@@ -245,7 +245,7 @@ pub(crate) struct Step {
     /// Backends that flows are pinned to.
     pinned: BTreeSet<BackendIndex>,
     pub(crate) ops: Vec<Op>,
-    pub(crate) pages: u32,
+    pub(crate) limits: Limits,
     pub(crate) resting: BTreeSet<u32>,
 }
 
@@ -287,11 +287,11 @@ impl Agent {
             target: Target::default(),
             pinned: self.restless(),
             ops: Vec::new(),
-            pages: desired.limits.table_slots / SLOTS_PER_PAGE,
+            limits: desired.limits,
             resting: self.resting.clone(),
         };
         step.target = step.target_from(&self.observed);
-        step.ops = plan(&self.observed, &step.target, step.pages, &self.resting).unwrap();
+        step.ops = plan(&self.observed, &step.target, &step.limits, &self.resting).unwrap();
         for op in &step.ops {
             carry_out(&mut self.observed, op);
         }

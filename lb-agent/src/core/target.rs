@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lb_common::abi::{BackendEntry, BackendIndex, ServiceEntry, ServiceKey, Slot, address_bytes};
-use lb_common::image::Image;
 use lb_common::config::{Backend, Desired, Encapsulation, Node, Service};
+use lb_common::image::Image;
 
 use super::ids::{Ids, NameHash};
 use super::tables::Tables;

@@ -4,6 +4,7 @@
 //! error, axum's own included, leaves as a problem document (RFC 9457). The `OpenAPI` document is
 //! made from the handlers and served beside them.
 
+mod connections;
 mod problem;
 mod routes;
 
@@ -126,12 +127,12 @@ pub async fn listen(path: &Path) -> Result<UnixListener, ApiError> {
     Ok(listener)
 }
 
-/// Serves the API until the listener breaks.
+/// Serves the API until the listener breaks. Clients that hang keep nobody out.
 ///
 /// # Errors
 /// The listener broke.
 pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) -> io::Result<()> {
-    axum::serve(listener, routes::router(calls)).await
+    connections::serve(listener, calls, connections::LIMITS).await
 }
 
 #[cfg(test)]

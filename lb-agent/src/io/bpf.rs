@@ -20,7 +20,7 @@ use zerocopy::{Immutable, IntoBytes};
 use super::maps::{Maps, MapsError, pin_buckets, shapes};
 use super::pins::{PinError, Pins};
 
-pub use attach::{Attachment, Attachments};
+pub use attach::{Attachment, Attachments, Before, Tended};
 
 /// The object file that lb-ebpf was built to.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-balancer"));
@@ -93,13 +93,13 @@ impl BpfError {
         match self {
             Self::Pins(error) => error.cure(),
             Self::Occupied { .. } => {
-                "see whose it is with `bpftool net`; remove it there, or with `ip link set dev NAME xdp off`"
+                "see whose it is with `bpftool net` and `bpftool link`, and stop its owner; `ip link set dev NAME xdp off` removes only what is not a link"
             }
             Self::NotNative { .. } => {
                 "set the interface's mode to auto or generic (slower), or use a NIC whose driver supports XDP"
             }
             Self::Object(_) | Self::Program(_) | Self::NoProgram => {
-                "needs Linux 5.15 or later with BPF; run `lb-ctl doctor`, and report the cause above"
+                "needs Linux 5.15 or later with BPF and its BTF; on such a kernel, report the cause above"
             }
             Self::Attach { .. } => {
                 "check that the interface is up and its MTU at most what its driver allows with XDP"
@@ -161,7 +161,9 @@ impl Datapath {
         let shapes = shapes(&options.limits);
         let adopted = options.pins.map_or(Ok(false), |pins| pins.check(&shapes))?;
         let mut loader = EbpfLoader::new();
-        loader.verifier_log_level(VerifierLogLevel::DISABLE);
+        // The kernel's reason for a refusal, without a trace. Not DISABLE: aya loads a refused
+        // program again with a buffer for the log, and a buffer without a level is EINVAL.
+        loader.verifier_log_level(VerifierLogLevel::STATS);
         loader.override_global(global::HASH_SEED, &options.hash_seed, true);
         let pin_buckets = pin_buckets(&options.limits);
         loader.override_global(global::PIN_BUCKETS, &pin_buckets, true);

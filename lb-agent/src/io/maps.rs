@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aya::Ebpf;
 use aya::maps::{HashMap, MapData, MapError, MapType, PerCpuArray, PerCpuValues};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, SLOTS_PER_PAGE,
-    ServiceEntry, ServiceKey, Slot, TablePage, map,
+    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry,
+    SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot, TablePage, map,
 };
 use lb_common::config::Limits;
 use lb_common::image::Image;
@@ -23,8 +23,8 @@ use thiserror::Error;
 
 use super::pins::MapShape;
 use super::sys::{self, MappedWords};
-use arrays::{MappedArray, from_words, mapped, to_words, typed};
 use crate::core::plan::Op;
+use arrays::{MappedArray, from_words, mapped, to_words, typed};
 
 /// `BPF_F_MMAPABLE`.
 const MMAPABLE: u32 = 1 << 10;
@@ -303,8 +303,12 @@ impl Maps {
     fn remove_service(&mut self, key: &ServiceKey) -> Result<(), MapsError> {
         match self.services.remove(&to_words(key)) {
             // Gone already: a plan may be carried out twice.
-            Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-            Err(source) => Err(kernel("write", map::SERVICES)(source)),
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(())
+            }
+            other => other.map_err(kernel("write", map::SERVICES)),
         }
     }
 

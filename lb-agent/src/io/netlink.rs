@@ -145,15 +145,6 @@ impl Netlink {
         }
     }
 
-    /// The way to one address; see [`Self::ways`].
-    ///
-    /// # Errors
-    /// If the kernel cannot be asked.
-    pub async fn way_to(&self, destination: IpAddr) -> Result<Way, NetlinkError> {
-        let way = self.ways(&[destination]).await?.pop();
-        Ok(way.unwrap_or_else(|| Way::nowhere(parse::no_route_to(destination))))
-    }
-
     /// The ways to all `destinations`, in their order, from one reading of links and neighbours.
     ///
     /// A next hop without a usable MAC address is asked for, once, and its ways are

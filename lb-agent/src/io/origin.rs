@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
@@ -96,7 +96,7 @@ impl OriginError {
             Self::NotLoaded { .. } => "load it with `lb-agent origin attach`, or check --pin-dir",
             Self::NoInterface { .. } => "see the names with `ip link`",
             Self::Occupied { .. } => {
-                "see whose it is with `bpftool net`, or name its --pin-dir if it is an lb-origin"
+                "see whose it is with `bpftool net` and `bpftool link`, and stop its owner; if it is an lb-origin, name its --pin-dir"
             }
             _ => "see the cause above",
         }
@@ -129,8 +129,9 @@ impl Origin {
     /// The kernel refuses.
     pub fn load(sources: &[IpAddr], vips: &[IpAddr]) -> Result<Self, OriginError> {
         let size = |addresses: &[IpAddr]| u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        // Not DISABLE, which would hide why the kernel refuses: see `io::bpf`.
         let mut ebpf = EbpfLoader::new()
-            .verifier_log_level(VerifierLogLevel::DISABLE)
+            .verifier_log_level(VerifierLogLevel::STATS)
             .map_max_entries(map::ORIGIN_SOURCES, size(sources))
             .map_max_entries(map::ORIGIN_VIPS, size(vips))
             .load(OBJECT)
@@ -202,12 +203,16 @@ pub fn attach(config: &OriginConfig, pin_dir: &Path) -> Result<(), OriginError> 
     pin_counters(&mut origin.ebpf, pin_dir)
 }
 
+/// The pinned link if it is of the right interface and mode; else a new one, and the old one goes
+/// once that stands. Only another mode on the same interface has to go first: the kernel allows
+/// one at a time. If the new one is refused, the old mode is put back, with the new program.
 fn link(
     config: &OriginConfig,
     ifindex: u32,
     program: BorrowedFd<'_>,
     pin_dir: &Path,
 ) -> Result<(), OriginError> {
+    let mut old = Vec::new();
     for (name, generic) in LINKS {
         let path = pin_dir.join(name);
         if !path.exists() {
@@ -219,28 +224,59 @@ fn link(
             return sys::link_update(link.as_fd(), program)
                 .map_err(|source| failed("update", &path, source));
         }
-        fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
+        old.push((path, link, info.ifindex == ifindex));
     }
-    let path = LINKS
-        .iter()
-        .find(|(_, generic)| *generic == config.generic)
-        .map_or_else(|| pin_dir.to_owned(), |(name, _)| pin_dir.join(name));
-    let link =
-        sys::link_create_xdp(program, ifindex, config.generic).map_err(|source| {
-            match source.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EBUSY | Errno::EEXIST) => {
-                    OriginError::Occupied { interface: config.interface.clone() }
-                }
-                _ => failed("attach to", Path::new(&config.interface), source),
+    for (path, link, _) in old.iter().filter(|(.., here)| *here) {
+        sys::link_detach(link.as_fd()).map_err(|source| failed("detach", path, source))?;
+    }
+    let made = create(config, ifindex, program);
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => {
+            for (path, ..) in old.iter().filter(|(.., here)| *here) {
+                let other = OriginConfig { generic: !config.generic, ..config.clone() };
+                let made = create(&other, ifindex, program)?;
+                remove(path)?;
+                sys::pin(made.as_fd(), path).map_err(|source| failed("pin", path, source))?;
             }
-        })?;
-    sys::pin(link.as_fd(), &path).map_err(|source| failed("pin", &path, source))
+            return Err(error);
+        }
+    };
+    for (path, ..) in &old {
+        remove(path)?;
+    }
+    let path = pin_dir.join(link_name(config.generic));
+    sys::pin(made.as_fd(), &path).map_err(|source| failed("pin", &path, source))
+}
+
+const fn link_name(generic: bool) -> &'static str {
+    let [(native, _), (in_stack, _)] = LINKS;
+    if generic { in_stack } else { native }
+}
+
+fn create(
+    config: &OriginConfig,
+    ifindex: u32,
+    program: BorrowedFd<'_>,
+) -> Result<OwnedFd, OriginError> {
+    sys::link_create_xdp(program, ifindex, config.generic).map_err(|source| {
+        match source.raw_os_error().map(Errno::from_raw) {
+            Some(Errno::EBUSY | Errno::EEXIST) => {
+                OriginError::Occupied { interface: config.interface.clone() }
+            }
+            _ => failed("attach to", Path::new(&config.interface), source),
+        }
+    })
+}
+
+fn remove(path: &Path) -> Result<(), OriginError> {
+    fs::remove_file(path).map_err(|source| failed("remove", path, source))
 }
 
 fn pin_counters(ebpf: &mut Ebpf, pin_dir: &Path) -> Result<(), OriginError> {
     let path = pin_dir.join(COUNTERS);
     if path.exists() {
-        fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
+        remove(&path)?;
     }
     let name = map::ORIGIN_COUNTERS;
     let map = ebpf.map(name).ok_or(OriginError::NotLoaded { dir: pin_dir.to_owned() })?;
@@ -283,7 +319,7 @@ pub fn detach(pin_dir: &Path) -> Result<(), OriginError> {
     for name in LINKS.map(|(name, _)| name).into_iter().chain([COUNTERS]) {
         let path = pin_dir.join(name);
         if path.exists() {
-            fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
+            remove(&path)?;
         }
     }
     fs::remove_dir(pin_dir).map_err(|source| failed("remove", pin_dir, source))

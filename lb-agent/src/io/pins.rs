@@ -1,22 +1,28 @@
 //! The pin directory: maps and links that outlive the agent.
 //!
 //! ```text
-//! PIN_DIR/v1/maps/SERVICES ...      one file per map
-//! PIN_DIR/v1/links/native-eth0 ...  one file per interface: mode, dash, name
+//! PIN_DIR/v1/maps/SERVICES ...  one file per map
+//! PIN_DIR/v1/links/native-7 ... one file per interface: mode, dash, kernel index
 //! ```
+//! The index, not the name: a bpffs refuses dots in names, and an interface may be renamed.
+//! Nothing else may be in the directory, so that it is never somebody else's that is removed.
+//!
 //! The directory carries the layout version. Whoever holds the lock on `PIN_DIR` is the one agent
 //! that may write to these maps. Nothing is adopted before type, sizes and flags of every pinned
 //! map have been compared: a program that reads a map of another layout corrupts traffic.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use aya::maps::{MapInfo, MapType};
 use lb_common::abi::LAYOUT_VERSION;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use thiserror::Error;
+use tracing::warn;
 
 use super::sys;
 
@@ -34,6 +40,14 @@ pub enum PinError {
     Locked {
         /// The pin directory.
         dir: PathBuf,
+    },
+    /// Something in it was not made by an agent.
+    #[error("{dir} is not a pin directory of lb-agent: it holds {found}", dir = .dir.display(), found = .found.display())]
+    NotOurs {
+        /// The directory.
+        dir: PathBuf,
+        /// What no agent put there.
+        found: PathBuf,
     },
     /// There are pins of another layout.
     #[error("{dir} holds pins of layout {found}, and this agent speaks layout v{LAYOUT_VERSION}", dir = .dir.display())]
@@ -85,6 +99,9 @@ impl PinError {
                 "mount -t bpf bpf /sys/fs/bpf, or name a directory on a bpffs with --pin-dir"
             }
             Self::Locked { .. } => "stop the other agent, or give this one its own --pin-dir",
+            Self::NotOurs { .. } => {
+                "check --pin-dir: it must be a directory that no other program uses"
+            }
             Self::OtherLayout { .. } => {
                 "start the agent version that made them, or remove them with `lb-agent detach`: \
                  that stops forwarding until this agent has started"
@@ -119,27 +136,41 @@ pub struct MapShape {
 #[derive(Debug)]
 pub struct Pins {
     root: PathBuf,
-    _lock: Flock<fs::File>,
+    lock: Arc<Flock<fs::File>>,
+    /// What was there before this process opened it.
+    before: BTreeSet<PathBuf>,
 }
 
 impl Pins {
     /// Makes the directory if it is not there, and locks it.
     ///
     /// # Errors
-    /// It is not on a bpffs, another agent holds it, or it has pins of another layout.
+    /// It is not on a bpffs, another agent holds it, it has pins of another layout, or it is
+    /// somebody else's.
     pub fn open(root: &Path) -> Result<Self, PinError> {
-        let existing = root.ancestors().find(|dir| dir.exists()).unwrap_or(root);
-        if !sys::is_bpffs(existing).map_err(|source| io_error("read", existing, source))? {
-            return Err(PinError::NotBpffs { dir: existing.to_owned() });
-        }
+        require_bpffs(root)?;
+        let existed = root.exists();
         fs::create_dir_all(root).map_err(|source| io_error("create", root, source))?;
         let lock = lock(root)?;
-        let pins = Self { root: root.to_owned(), _lock: lock };
-        pins.refuse_other_layouts()?;
+        let mut before = BTreeSet::from_iter(contents(root)?);
+        if existed {
+            before.insert(root.to_owned());
+        }
+        let pins = Self { root: root.to_owned(), lock, before };
+        let ours = format!("v{LAYOUT_VERSION}");
+        if let Some(found) = versions(root)?.into_iter().find(|version| *version != ours) {
+            return Err(PinError::OtherLayout { dir: root.to_owned(), found });
+        }
         for dir in [pins.maps_dir(), pins.links_dir()] {
             fs::create_dir_all(&dir).map_err(|source| io_error("create", &dir, source))?;
         }
         Ok(pins)
+    }
+
+    /// A guard that removes whatever this process adds, unless it is told to keep it.
+    pub fn undo_unless_kept(&self) -> NewPins {
+        let (root, before) = (self.root.clone(), self.before.clone());
+        NewPins { root, before, _lock: Arc::clone(&self.lock), keep: false }
     }
 
     /// The directory itself.
@@ -153,25 +184,21 @@ impl Pins {
     }
 
     /// Where the link of an interface is pinned.
-    pub fn link(&self, interface: &str, generic: bool) -> PathBuf {
-        self.links_dir().join(format!("{}-{interface}", mode_name(generic)))
+    pub fn link(&self, ifindex: u32, generic: bool) -> PathBuf {
+        self.links_dir().join(format!("{}-{ifindex}", mode_name(generic)))
     }
 
-    /// The pinned links: interface, whether generic, path.
+    /// The pinned links: whether generic, path. Whose interface it is, the kernel says.
     ///
     /// # Errors
     /// The directory cannot be read.
-    pub fn links(&self) -> Result<Vec<(String, bool, PathBuf)>, PinError> {
-        let dir = self.links_dir();
-        let mut links = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(|source| io_error("read", &dir, source))? {
-            let entry = entry.map_err(|source| io_error("read", &dir, source))?;
-            let file_name = entry.file_name().to_string_lossy().into_owned();
-            if let Some((mode, interface)) = file_name.split_once('-') {
-                links.push((interface.to_owned(), mode == mode_name(true), entry.path()));
-            }
-        }
-        Ok(links)
+    pub fn links(&self) -> Result<Vec<(bool, PathBuf)>, PinError> {
+        let native = format!("{}-", mode_name(false));
+        let link = |path: PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            (!name.starts_with(&native), path)
+        };
+        Ok(entries(&self.links_dir())?.into_iter().map(link).collect())
     }
 
     /// Compares every pinned map with the shape it should have; true if any was there.
@@ -193,30 +220,33 @@ impl Pins {
         Ok(any)
     }
 
-    /// Unpins everything: links first, so that no program runs on maps that are going.
+    /// Unpins everything: links first, so that no program runs on maps that are going. A mount
+    /// point stays.
     ///
     /// # Errors
-    /// A file or directory cannot be removed.
+    /// Something in the directory is no agent's (nothing has been removed then), or a file or
+    /// directory cannot be removed.
     pub fn remove_all(self) -> Result<(), PinError> {
-        for version in versions(&self.root)? {
-            let dir = self.root.join(version);
-            for part in ["links", "maps"] {
-                remove_dir(&dir.join(part))?;
-            }
-            remove_dir(&dir)?;
+        versions(&self.root)?;
+        for path in contents(&self.root)? {
+            remove(&path).map_err(|source| io_error("remove", &path, source))?;
         }
-        fs::remove_dir(&self.root).map_err(|source| io_error("remove", &self.root, source))
+        match fs::remove_dir(&self.root) {
+            Err(error) if error.raw_os_error() == Some(Errno::EBUSY as i32) => Ok(()),
+            other => other.map_err(|source| io_error("remove", &self.root, source)),
+        }
     }
 
     /// Locks a directory for removal; `None` if it does not exist. Any layout will do.
     ///
     /// # Errors
-    /// An agent holds it.
+    /// It is not on a bpffs, or an agent holds it.
     pub fn open_for_removal(root: &Path) -> Result<Option<Self>, PinError> {
         if !root.exists() {
             return Ok(None);
         }
-        Ok(Some(Self { root: root.to_owned(), _lock: lock(root)? }))
+        require_bpffs(root)?;
+        Ok(Some(Self { root: root.to_owned(), lock: lock(root)?, before: BTreeSet::new() }))
     }
 
     fn version_dir(&self) -> PathBuf {
@@ -230,12 +260,36 @@ impl Pins {
     fn links_dir(&self) -> PathBuf {
         self.version_dir().join("links")
     }
+}
 
-    fn refuse_other_layouts(&self) -> Result<(), PinError> {
-        let ours = format!("v{LAYOUT_VERSION}");
-        match versions(&self.root)?.into_iter().find(|version| *version != ours) {
-            Some(found) => Err(PinError::OtherLayout { dir: self.root.clone(), found }),
-            None => Ok(()),
+/// Removes what a process has pinned when dropped, as it is when that process cannot start.
+#[derive(Debug)]
+pub struct NewPins {
+    root: PathBuf,
+    before: BTreeSet<PathBuf>,
+    /// Held until the removal is done.
+    _lock: Arc<Flock<fs::File>>,
+    keep: bool,
+}
+
+impl NewPins {
+    /// The process has started: nothing is removed.
+    pub fn keep(mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for NewPins {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        let mut paths = contents(&self.root).unwrap_or_default();
+        paths.push(self.root.clone());
+        for path in paths.into_iter().filter(|path| !self.before.contains(path)) {
+            if let Err(error) = remove(&path) {
+                warn!(%error, path = %path.display(), "cannot remove what was new");
+            }
         }
     }
 }
@@ -245,35 +299,78 @@ pub const fn mode_name(generic: bool) -> &'static str {
     if generic { "generic" } else { "native" }
 }
 
-fn lock(root: &Path) -> Result<Flock<fs::File>, PinError> {
+fn require_bpffs(root: &Path) -> Result<(), PinError> {
+    let existing = root.ancestors().find(|dir| dir.exists()).unwrap_or(root);
+    let on_bpffs = sys::is_bpffs(existing).map_err(|source| io_error("read", existing, source))?;
+    on_bpffs.then_some(()).ok_or_else(|| PinError::NotBpffs { dir: existing.to_owned() })
+}
+
+fn lock(root: &Path) -> Result<Arc<Flock<fs::File>>, PinError> {
     let dir = fs::File::open(root).map_err(|source| io_error("open", root, source))?;
-    Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
-        Errno::EWOULDBLOCK => PinError::Locked { dir: root.to_owned() },
-        other => io_error("lock", root, other.into()),
-    })
+    let lock =
+        Flock::lock(dir, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+            Errno::EWOULDBLOCK => PinError::Locked { dir: root.to_owned() },
+            other => io_error("lock", root, other.into()),
+        })?;
+    Ok(Arc::new(lock))
 }
 
-/// The directories in a pin directory.
+/// Names of the layouts in a pin directory, once it is certain that nothing else is in it.
 fn versions(root: &Path) -> Result<Vec<String>, PinError> {
-    let entries = fs::read_dir(root).map_err(|source| io_error("read", root, source))?;
-    entries
-        .map(|entry| {
-            let entry = entry.map_err(|source| io_error("read", root, source))?;
-            Ok(entry.file_name().to_string_lossy().into_owned())
-        })
-        .collect()
+    let mut versions = Vec::new();
+    for version in entries(root)? {
+        let name = name_of(&version);
+        let digits = name.strip_prefix('v').unwrap_or_default();
+        let layout = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        refuse_unless(layout && is_dir(&version), root, &version)?;
+        versions.push(name);
+        for part in entries(&version)? {
+            let known = matches!(name_of(&part).as_str(), "maps" | "links");
+            refuse_unless(known && is_dir(&part), root, &part)?;
+            for pin in entries(&part)? {
+                refuse_unless(!is_dir(&pin), root, &pin)?;
+            }
+        }
+    }
+    Ok(versions)
 }
 
-/// Removes a directory and the files in it.
-fn remove_dir(dir: &Path) -> Result<(), PinError> {
-    if !dir.exists() {
-        return Ok(());
+fn refuse_unless(ours: bool, dir: &Path, found: &Path) -> Result<(), PinError> {
+    let refusal = || PinError::NotOurs { dir: dir.to_owned(), found: found.to_owned() };
+    ours.then_some(()).ok_or_else(refusal)
+}
+
+/// Everything below a directory, contents before what holds them, links before maps.
+fn contents(dir: &Path) -> Result<Vec<PathBuf>, PinError> {
+    let mut paths = Vec::new();
+    for path in entries(dir)? {
+        if is_dir(&path) {
+            paths.extend(contents(&path)?);
+        }
+        paths.push(path);
     }
-    for name in versions(dir)? {
-        let path = dir.join(name);
-        fs::remove_file(&path).map_err(|source| io_error("remove", &path, source))?;
-    }
-    fs::remove_dir(dir).map_err(|source| io_error("remove", dir, source))
+    Ok(paths)
+}
+
+/// What is in a directory, sorted.
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, PinError> {
+    let failed = |source| io_error("read", dir, source);
+    let read = fs::read_dir(dir).map_err(failed)?;
+    let paths: io::Result<BTreeSet<_>> = read.map(|entry| Ok(entry?.path())).collect();
+    Ok(paths.map_err(failed)?.into_iter().collect())
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A directory itself, not a symbolic link to one.
+fn is_dir(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    if is_dir(path) { fs::remove_dir(path) } else { fs::remove_file(path) }
 }
 
 fn check_map(info: &MapInfo, shape: &MapShape) -> Result<(), PinError> {

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -18,6 +20,10 @@ pub struct State {
     pub generation: u64,
     /// What operators changed by command.
     pub overrides: Overrides,
+    /// Stable hash of the text of the running configuration: by it a start sees that the file
+    /// changed while no agent ran. 0 if none was ever stored.
+    #[serde(default)]
+    pub configuration: u64,
 }
 
 /// The state could not be kept.
@@ -26,6 +32,12 @@ pub enum StateError {
     /// The file or its directory.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Another agent keeps its state there.
+    #[error("another agent keeps its state in {dir}", dir = .dir.display())]
+    Locked {
+        /// The state directory.
+        dir: PathBuf,
+    },
     /// The text is not what this agent wrote.
     #[error("{path} is not a state file of this agent", path = .path.display())]
     Malformed {
@@ -37,22 +49,31 @@ pub enum StateError {
     },
 }
 
-/// The state file of a state directory.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StateFile(PathBuf);
+/// The state file of a state directory, which belongs to this process as long as this lives.
+#[derive(Debug)]
+pub struct StateFile {
+    path: PathBuf,
+    _lock: Flock<fs::File>,
+}
 
 impl StateFile {
-    /// The file in `dir`, which is made if it is not there.
+    /// The file in `dir`, which is made if it is not there, and locked.
     ///
     /// # Errors
-    /// The directory cannot be made.
+    /// The directory cannot be made, or another agent holds it.
     pub fn new(dir: &Path) -> Result<Self, StateError> {
-        fs::create_dir_all(dir).map_err(|source| FileError {
-            operation: "create",
-            path: dir.to_owned(),
-            source,
-        })?;
-        Ok(Self(dir.join("state.json")))
+        let failed =
+            |operation| move |source| FileError { operation, path: dir.to_owned(), source };
+        fs::create_dir_all(dir).map_err(failed("create"))?;
+        let opened = fs::File::open(dir).map_err(failed("open"))?;
+        let lock =
+            Flock::lock(opened, FlockArg::LockExclusiveNonblock).map_err(
+                |(_, errno)| match errno {
+                    Errno::EWOULDBLOCK => StateError::Locked { dir: dir.to_owned() },
+                    other => failed("lock")(other.into()).into(),
+                },
+            )?;
+        Ok(Self { path: dir.join("state.json"), _lock: lock })
     }
 
     /// The stored state; the default if none was ever stored.
@@ -61,14 +82,14 @@ impl StateFile {
     /// The file cannot be read, or makes no sense. It is not guessed at: overrides may hold a
     /// server out of service for a reason.
     pub fn load(&self) -> Result<State, StateError> {
-        let text = match files::read(&self.0) {
+        let text = match files::read(&self.path) {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 return Ok(State::default());
             }
             other => other?,
         };
         serde_json::from_str(&text)
-            .map_err(|source| StateError::Malformed { path: self.0.clone(), source })
+            .map_err(|source| StateError::Malformed { path: self.path.clone(), source })
     }
 
     /// Stores the state, to survive a crash from here on.
@@ -77,8 +98,8 @@ impl StateFile {
     /// The file cannot be written; the stored state is then the old one.
     pub fn store(&self, state: &State) -> Result<(), StateError> {
         let text = serde_json::to_string_pretty(state)
-            .map_err(|source| StateError::Malformed { path: self.0.clone(), source })?;
-        Ok(files::replace(&self.0, &text)?)
+            .map_err(|source| StateError::Malformed { path: self.path.clone(), source })?;
+        Ok(files::replace(&self.path, &text)?)
     }
 }
 

@@ -26,6 +26,8 @@ const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const LINK_CREATE: libc::c_int = 28;
 /// `BPF_LINK_UPDATE`.
 const LINK_UPDATE: libc::c_int = 29;
+/// `BPF_LINK_DETACH`.
+const LINK_DETACH: libc::c_int = 34;
 /// `BPF_XDP` of `enum bpf_attach_type`.
 const ATTACH_XDP: u32 = 37;
 /// `XDP_FLAGS_SKB_MODE`.
@@ -49,6 +51,12 @@ struct LinkUpdate {
     program_fd: u32,
     flags: u32,
     old_program_fd: u32,
+}
+
+#[derive(IntoBytes, Immutable)]
+#[repr(C)]
+struct LinkDetach {
+    link_fd: u32,
 }
 
 #[derive(IntoBytes, Immutable)]
@@ -102,6 +110,11 @@ pub(super) fn link_update(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::
     let attr =
         LinkUpdate { link_fd: raw(link), program_fd: raw(program), flags: 0, old_program_fd: 0 };
     bpf(LINK_UPDATE, &attr).map(drop)
+}
+
+/// Takes a link off its interface, at once and whoever else holds it open or pinned.
+pub(super) fn link_detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    bpf(LINK_DETACH, &LinkDetach { link_fd: raw(link) }).map(drop)
 }
 
 /// What the kernel says of a link.

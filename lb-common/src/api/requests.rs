@@ -10,8 +10,10 @@ use utoipa::ToSchema;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightRequest {
-    /// Relative share of new flows, 0..=1000. Absent: back to the configured weight.
-    #[schema(maximum = 1000)]
+    /// Relative share of new flows, 0..=1000. Null: back to the configured weight. A request
+    /// without the field is refused: an empty document must not undo an operator's weight.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(maximum = 1000, required = true)]
     pub weight: Option<u32>,
 }
 

@@ -66,10 +66,27 @@ pub struct Status {
     pub backends: usize,
     /// Bytes of all maps, as computed from their sizes.
     pub map_memory_bytes: u64,
+    /// Flows pinned to backends.
+    pub pins: PinStatus,
     /// One counter per way out of the program, all interfaces together.
     pub reasons: Vec<ReasonCount>,
     /// What needs the operator's attention, one sentence each; empty when all is well.
     pub warnings: Vec<String>,
+}
+
+/// The flow table: while a slot is in transition, its flows are pinned to their backends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct PinStatus {
+    /// Pins there is room for.
+    pub capacity: u64,
+    /// Pins of live flows.
+    pub used: u64,
+    /// Pins that had to make room for others since the maps were made.
+    pub evicted: u64,
+    /// Flows that found no room since the maps were made.
+    pub full: u64,
+    /// Slots whose flows are pinned because their backend has changed.
+    pub slots_in_transition: u64,
 }
 
 /// One attached interface.
@@ -143,7 +160,8 @@ pub struct Backend {
     pub address: IpAddr,
     /// Failover order.
     pub tier: u8,
-    /// `active`, `standby` (its tier is not in use), `draining`, or `disabled` (weight 0).
+    /// `active`, `standby` (its tier is not in use), `draining`, `disabled` (weight 0), or
+    /// `leaving` (removed from the file, flows left).
     pub state: String,
     /// `up (unchecked)`: no check has run.
     pub health: String,
@@ -155,6 +173,8 @@ pub struct Backend {
     pub operator: Operator,
     /// Share of the pool's table, 0..=1.
     pub share: f64,
+    /// Flows pinned to it while their slots are in transition; what a drain waits for.
+    pub flows: u64,
     /// The way there.
     pub next_hop: NextHop,
     /// What was sent to it.
@@ -210,7 +230,9 @@ pub struct ConfigText {
 /// `POST /v1/config/diff` and `/apply`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ConfigDiff {
-    /// Changes, in the order they are carried out; empty when nothing differs.
+    /// Changes as one reads them, not as they are carried out: what comes or changes, by kind
+    /// (node, cluster, limits, interfaces, pools, backends, services), then what goes. Empty when
+    /// nothing differs.
     pub changes: Vec<Change>,
     /// True when they were carried out (apply), false when only computed (diff).
     pub applied: bool,
@@ -265,7 +287,7 @@ pub struct Trace {
 /// One decision on the way through the program.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TraceStep {
-    /// `service`, `hash`, `slot`, `backend`, `next_hop`, `verdict`.
+    /// `service`, `pool`, `hash`, `slot`, `next_hop`, `verdict`.
     pub step: String,
     /// What was found, in words.
     pub detail: String,

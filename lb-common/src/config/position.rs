@@ -1,7 +1,8 @@
 //! Paths into the configuration, and where in the text each of them stands.
 //!
 //! The YAML library that fills our types keeps no positions, so the text is walked once more,
-//! event by event, with a parser that does. That happens only when there is something to report.
+//! event by event, with a parser that does. That happens only when there is something to report,
+//! but for an [`Outline`], which guards the YAML library from texts that would keep it busy.
 //! A path that the walk does not know (below an alias, or absent) gets the place of its nearest
 //! known ancestor.
 //!
@@ -98,6 +99,49 @@ pub(super) enum Part {
 
 /// Line and column, both from 1; columns count characters.
 pub(super) type Place = (usize, usize);
+
+/// Deepest nesting of lists and mappings that is read. Our deepest field stands in the seventh.
+pub(super) const NESTING_MAX: usize = 64;
+
+/// What a first look at a text finds, before anything is made of it.
+pub(super) enum Outline {
+    /// It can be read, and within reason.
+    Sound,
+    /// Here the nesting becomes deeper than [`NESTING_MAX`].
+    TooDeep(Place),
+    /// Here it cannot be read any further.
+    Broken {
+        /// Line and column.
+        place: Place,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Outline {
+    /// Looks at `text` as far as it can be read. The time is in proportion to its length: an event
+    /// is taken only while the collections that are open are few.
+    pub(super) fn of(text: &str) -> Self {
+        let mut depth = 0_usize;
+        for event in Parser::new_from_str(text) {
+            match event {
+                Ok((Event::SequenceStart(..) | Event::MappingStart(..), span)) => {
+                    depth += 1;
+                    if depth > NESTING_MAX {
+                        return Self::TooDeep(place(&span.start));
+                    }
+                }
+                Ok((Event::SequenceEnd | Event::MappingEnd, _)) => depth = depth.saturating_sub(1),
+                Ok(_) => {}
+                Err(error) => {
+                    let (place, message) = (place(error.marker()), error.info().to_string());
+                    return Self::Broken { place, message };
+                }
+            }
+        }
+        Self::Sound
+    }
+}
 
 /// The places of every node of a document.
 pub(super) struct Positions {

@@ -6,6 +6,9 @@
 //! missing), and the tree read again, so that one run reports them all. A mended tree is never
 //! used for anything else.
 //!
+//! Before all that comes a look at the nesting. The YAML library compares each token with every
+//! collection that is open, so a text of 500 kB that opens 100,000 would keep it busy for minutes.
+//!
 //! Caller: `validate::parse`.
 
 use std::format;
@@ -18,7 +21,7 @@ use serde_yaml::Value;
 
 use super::error::{ConfigError, Findings, Problem};
 use super::file::ConfigFile;
-use super::position::{Part, Path, Positions, Step, Steps};
+use super::position::{NESTING_MAX, Outline, Part, Path, Place, Positions, Step, Steps};
 
 /// Bound of the work on one text: each mend reads the tree once more, and a text of another kind
 /// altogether has no end of problems.
@@ -27,10 +30,12 @@ const MAX_MENDS: usize = 50;
 /// Names longer than this, bytes, are not compared with others: the work grows with the length.
 const MAX_SLIP_BYTES: usize = 100;
 
+/// Brackets that the YAML library gets to see unseen by us. All of them nested take it a second.
+const UNSEEN_BRACKETS_MAX: usize = 10_000;
+
 /// Reads `text` into the types of the file.
 pub(super) fn read(origin: &str, text: &str) -> Result<ConfigFile, ConfigError> {
-    let mut tree: Value =
-        serde_yaml::from_str(text).map_err(|error| syntax_error(origin, text, &error))?;
+    let mut tree = tree(origin, text)?;
     let mut findings = Findings::default();
     if tree.is_null() {
         findings.add(&Path::Root, "the file is empty");
@@ -62,6 +67,36 @@ pub(super) fn read(origin: &str, text: &str) -> Result<ConfigFile, ConfigError> 
     Err(findings.into_error(origin, text))
 }
 
+/// The text as a tree, if it is YAML and nested within reason.
+fn tree(origin: &str, text: &str) -> Result<Value, ConfigError> {
+    match Outline::of(text) {
+        Outline::Sound => from_yaml(origin, text),
+        Outline::TooDeep(place) => {
+            let message = format!("nested deeper than {NESTING_MAX} levels");
+            Err(single(origin, Some(place), message))
+        }
+        // The library is more lenient about indentation, and has the better messages. But what
+        // follows the place has not been looked at.
+        Outline::Broken { place, message } => {
+            let brackets = text.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+            if brackets <= UNSEEN_BRACKETS_MAX {
+                return from_yaml(origin, text);
+            }
+            Err(single(origin, Some(place), message))
+        }
+    }
+}
+
+fn from_yaml(origin: &str, text: &str) -> Result<Value, ConfigError> {
+    serde_yaml::from_str(text).map_err(|error| syntax_error(origin, text, &error))
+}
+
+fn single(origin: &str, place: Option<Place>, message: String) -> ConfigError {
+    let (line, column) = place.unzip();
+    let problem = Problem { line, column, path: String::new(), message };
+    ConfigError { origin: origin.to_string(), problems: vec![problem] }
+}
+
 /// An error of the YAML syntax, which carries its own place, or duplicate keys.
 fn syntax_error(origin: &str, text: &str, error: &serde_yaml::Error) -> ConfigError {
     let location = error.location();
@@ -77,13 +112,7 @@ fn syntax_error(origin: &str, text: &str, error: &serde_yaml::Error) -> ConfigEr
         let place = format!(" at line {} column {}", location.line(), location.column());
         message = message.replace(&place, "");
     }
-    let problem = Problem {
-        line: location.as_ref().map(serde_yaml::Location::line),
-        column: location.as_ref().map(serde_yaml::Location::column),
-        path: String::new(),
-        message,
-    };
-    ConfigError { origin: origin.to_string(), problems: vec![problem] }
+    single(origin, location.map(|location| (location.line(), location.column())), message)
 }
 
 /// What is done to the tree so that reading can go on.

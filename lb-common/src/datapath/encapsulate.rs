@@ -133,8 +133,7 @@ fn outer_ipv6<F: Frame>(
     // RFC 6438: the flow label carries the flow's entropy, so that ECMP behind us keeps it whole.
     #[expect(clippy::cast_possible_truncation, reason = "the label is the hash's low bits")]
     let label = hash as u32 & ipv6::FLOW_LABEL;
-    header.version_class_label =
-        U32::new(6 << 28 | u32::from(packet.traffic_class) << 20 | label);
+    header.version_class_label = U32::new(6 << 28 | u32::from(packet.traffic_class) << 20 | label);
     header.payload_length = length_field(packet.ip_bytes);
     header.next_header = inner_protocol(packet.flow.family);
     header.hop_limit = OUTER_HOP_LIMIT;

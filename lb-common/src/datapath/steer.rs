@@ -42,7 +42,11 @@ pub(super) fn backend<T: Tables>(
     let slot = tables.slot(page, offset)?;
     let backend = if slot.consult() {
         let udp = packet.flow.protocol == protocol::UDP;
-        transition::owner(tables, slot, &Arrival { pool: index, hash, opening: packet.opening, udp })
+        transition::owner(
+            tables,
+            slot,
+            &Arrival { pool: index, hash, opening: packet.opening, udp },
+        )
     } else {
         slot.current()
     };

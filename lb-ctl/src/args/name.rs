@@ -6,16 +6,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use lb_common::config::{NAME_MAX_BYTES, is_name};
 use thiserror::Error;
-
-/// Longest name the configuration allows.
-const NAME_MAX: usize = 63;
 
 /// Why a name cannot be one.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub(crate) enum NameError {
     /// Empty, too long, or with other characters.
-    #[error("names have 1 to {NAME_MAX} letters, digits, '.', '_' or '-'")]
+    #[error("names have 1 to {NAME_MAX_BYTES} letters, digits, '.', '_' or '-'")]
     Spelling,
     /// A backend without its pool, or with too many parts.
     #[error("a backend is named POOL/NAME, as in `lb-ctl backend list -o name`")]
@@ -30,11 +28,7 @@ impl FromStr for ObjectName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(plain) {
-            return Err(NameError::Spelling);
-        }
-        Ok(Self(text.to_owned()))
+        if is_name(text) { Ok(Self(text.to_owned())) } else { Err(NameError::Spelling) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::{Method, StatusCode};
-use lb_common::api::{API_VERSION, Problem};
+use lb_common::api::{API_VERSION, Problem, REQUEST_MAX_BYTES};
 use thiserror::Error;
 
 /// Why a request has no good answer.
@@ -44,6 +44,12 @@ pub(crate) enum ClientError {
         change: bool,
         /// What the HTTP library says.
         source: hyper::Error,
+    },
+    /// The agent would not read the request to its end.
+    #[error("the request has {bytes} bytes, and the agent takes {REQUEST_MAX_BYTES} at most")]
+    TooLarge {
+        /// Length of the request's body.
+        bytes: usize,
     },
     /// The answer broke off or is too long.
     #[error("the answer to {path} could not be read to its end")]
@@ -137,7 +143,8 @@ impl ClientError {
                 Some(source.to_string())
             }
             Self::Request { source, .. } => Some(source.to_string()),
-            Self::TimedOut { .. }
+            Self::TooLarge { .. }
+            | Self::TimedOut { .. }
             | Self::Refused(_)
             | Self::Unexpected { .. }
             | Self::OtherApi { .. } => None,
@@ -161,6 +168,7 @@ impl ClientError {
             Self::TimedOut { change: false, .. } => {
                 Some("the agent is busy or hangs: look at its log, or give more --timeout")
             }
+            Self::TooLarge { .. } => Some("check that the file is a configuration"),
             Self::Unexpected { .. } | Self::Undecodable { .. } | Self::OtherApi { .. } => {
                 Some("use the lb-ctl that came with the agent; compare `lb-ctl version`")
             }

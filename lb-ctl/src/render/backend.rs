@@ -30,6 +30,7 @@ impl View for Item<Backend> {
             ("Health", backend.health.clone()),
             ("Weight", weight(backend)),
             ("Share", format!("{} of new flows", share(backend.share))),
+            ("Flows", format!("{} pinned to it", count(backend.flows))),
             ("Tier", backend.tier.to_string()),
             ("Operator", operator(backend)),
             ("Next hop", next_hop_words(&backend.next_hop, palette)),
@@ -75,7 +76,7 @@ fn table(backends: &[Backend], wide: bool, palette: Palette) -> String {
     let mut header = vec!["BACKEND", "ADDRESS", "TIER", "STATE", "HEALTH", "WEIGHT", "SHARE"];
     header.extend(["NEXT HOP", "PACKETS"]);
     if wide {
-        header.extend(["BYTES", "OPERATOR", "INTERFACE", "MAC", "MTU", "PROBLEM"]);
+        header.extend(["BYTES", "FLOWS", "OPERATOR", "INTERFACE", "MAC", "MTU", "PROBLEM"]);
     }
     let mut table = Table::new(&header);
     for backend in backends {
@@ -98,10 +99,11 @@ fn table(backends: &[Backend], wide: bool, palette: Palette) -> String {
     table.text(palette)
 }
 
-fn wide_cells(backend: &Backend) -> [Cell; 6] {
+fn wide_cells(backend: &Backend) -> [Cell; 7] {
     let hop = &backend.next_hop;
     [
         bytes(backend.traffic.bytes).into(),
+        count(backend.flows).into(),
         operator(backend).into(),
         Cell::optional(hop.interface.as_ref()),
         Cell::optional(hop.mac.as_ref()),
@@ -113,7 +115,7 @@ fn wide_cells(backend: &Backend) -> [Cell; 6] {
 fn tone(state: &str) -> Tone {
     match state {
         "active" => Tone::Good,
-        "draining" | "disabled" => Tone::Warn,
+        "draining" | "leaving" | "disabled" => Tone::Warn,
         "down" => Tone::Bad,
         _ => Tone::Plain,
     }

@@ -11,6 +11,19 @@ pub(super) fn count(value: u64) -> String {
     scaled(value, 1000.0, &["k", "M", "G", "T", "P", "E"])
 }
 
+/// A count in full, in groups of three: `1,048,576`.
+pub(super) fn exact(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A number of bytes: `512B`, then `1.5KiB`, ...
 pub(super) fn bytes(value: u64) -> String {
     if value < 1024 {

@@ -1,9 +1,9 @@
 //! `status` and `version`.
 
-use lb_common::api::{Item, ReasonCount, Status};
+use lb_common::api::{Item, PinStatus, ReasonCount, Status};
 use serde::Serialize;
 
-use super::number::{bytes, count};
+use super::number::{bytes, count, exact};
 use super::table::{Cell, Palette, Table, Tone, facts};
 use super::{LocalItem, View};
 use crate::error::plural;
@@ -70,7 +70,24 @@ fn header(status: &Status, generation: u64) -> String {
                 status.pin_dir
             ),
         ),
+        ("Flow pins", pins(&status.pins)),
     ])
+}
+
+/// What is wrong is told only when it is.
+fn pins(pins: &PinStatus) -> String {
+    let PinStatus { capacity, used, evicted, full, slots_in_transition } = *pins;
+    let slots = if slots_in_transition == 1 { "slot" } else { "slots" };
+    let always = format!(
+        "{} of {}, {} {slots} in transition",
+        exact(used),
+        exact(capacity),
+        exact(slots_in_transition)
+    );
+    let lost = [(evicted, "evicted"), (full, "found no room")];
+    let lost = lost.into_iter().filter(|(count, _)| *count > 0);
+    let lost = lost.map(|(count, what)| format!("{} {what}", exact(count)));
+    [always].into_iter().chain(lost).collect::<Vec<_>>().join(", ")
 }
 
 fn reasons(reasons: &[ReasonCount], wide: bool, palette: Palette) -> String {

@@ -129,6 +129,29 @@ fn a_connection_closed_without_an_answer_exits_3() {
 }
 
 #[test]
+fn a_connection_closed_in_the_middle_of_a_large_request_exits_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("agent.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let agent = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    // Far more than the socket holds.
+    let err = run_with_stdin(&socket, "config diff -", &"#".repeat(4 << 20)).expect_error(3);
+    agent.join().unwrap();
+    let expected = "error: the agent closed the connection before it answered\n  cause: ";
+    assert!(err.starts_with(expected), "{err}");
+    assert!(err.ends_with("\n  cure: look at the log of lb-agent\n"), "{err}");
+}
+
+#[test]
+fn a_file_larger_than_the_agent_takes_is_refused_before_it_is_sent() {
+    let agent = Agent::start([]);
+    let text = "#".repeat(lb_common::api::REQUEST_MAX_BYTES);
+    let err = run_with_stdin(&agent.socket(), "config apply -", &text).expect_error(2);
+    assert!(err.contains(" and the agent takes 16777216 at most\n  cure: "), "{err}");
+    assert!(agent.asked().is_empty());
+}
+
+#[test]
 fn answers_that_are_no_documents_exit_1() {
     let other_api = {
         let mut document = item("Status", &json!({}));

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use lb_tests::process::run;
 use lb_tests::topology::configuration::{WEIGHT, web};
 use lb_tests::topology::{
-    Agent, COMMAND_LIMIT, Topology, VIP_V4, VIP_V6, binary, on_topology, port_80,
+    Agent, AgentFiles, COMMAND_LIMIT, Topology, VIP_V4, VIP_V6, binary, on_topology, port_80,
 };
 use serde_json::Value;
 
@@ -38,6 +38,10 @@ struct RunningState {
     generation: u64,
     weights: Vec<Value>,
     pins: Vec<String>,
+    /// Text of the configuration file.
+    configuration: String,
+    /// Text of the stored state.
+    state: String,
 }
 
 fn running_state(topology: &Topology, agent: &Agent) -> Result<RunningState> {
@@ -53,7 +57,13 @@ fn running_state(topology: &Topology, agent: &Agent) -> Result<RunningState> {
         generation: agent.generation()?,
         weights: items.iter().filter_map(|item| item.get("weight_effective").cloned()).collect(),
         pins,
+        configuration: read(&agent.files.configuration)?,
+        state: read(&agent.files.state_dir.join("state.json"))?,
     })
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| file.display().to_string())
 }
 
 #[test]
@@ -139,12 +149,35 @@ fn second_agent_on_the_same_pins() -> Result<()> {
 #[test]
 fn second_agent_on_the_same_socket() -> Result<()> {
     changes_nothing("second-socket", |topology, agent| {
+        topology.balancer.ip("link add spare0 type veth peer name spare1\n")?;
         let mut files = topology.agent_files("second");
         files.socket.clone_from(&agent.files.socket);
-        files.pin_dir.clone_from(&agent.files.pin_dir);
-        files.write_configuration(&web([0, 0, WEIGHT]))?;
-        refused(run_agent(&topology.balancer, &files)?, CONFLICT, &["another agent"])
+        files.write_configuration(&web([0, 0, WEIGHT]).replace("eth0", "spare0"))?;
+        let words = ["another agent is listening", "--socket"];
+        refused(run_agent(&topology.balancer, &files)?, CONFLICT, &words)?;
+        nothing_is_left(topology, &files, "spare0")
     })
+}
+
+#[test]
+fn second_agent_on_the_same_state() -> Result<()> {
+    changes_nothing("second-state", |topology, agent| {
+        topology.balancer.ip("link add spare0 type veth peer name spare1\n")?;
+        let mut files = topology.agent_files("second");
+        files.state_dir.clone_from(&agent.files.state_dir);
+        files.write_configuration(&web([0, 0, WEIGHT]).replace("eth0", "spare0"))?;
+        let words = ["another agent keeps its state", "--pin-dir, --socket and --state-dir"];
+        refused(run_agent(&topology.balancer, &files)?, CONFLICT, &words)?;
+        nothing_is_left(topology, &files, "spare0")
+    })
+}
+
+fn nothing_is_left(topology: &Topology, files: &AgentFiles, interface: &str) -> Result<()> {
+    let program = topology.balancer.xdp_program_id(interface)?;
+    ensure!(program.is_none(), "the refused agent attached program {program:?}");
+    let pins = topology.balancer.list(&files.pin_dir)?;
+    ensure!(pins.is_empty(), "the refused agent left pins: {pins:?}");
+    Ok(())
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lb_tests::process::run;
 use lb_tests::topology::{
-    BALANCER_V4, BALANCER_V6, CLIENT_V4, CLIENT_V6, Datagram, ORIGINS_V4, ORIGINS_V6, Origin,
-    VIP_V4, VIP_V6, on_topology, receive,
+    BALANCER_V4, BALANCER_V6, BPFFS, CLIENT_V4, CLIENT_V6, COMMAND_LIMIT, Datagram, ORIGINS_V4,
+    ORIGINS_V6, Origin, VIP_V4, VIP_V6, binary, on_topology, receive,
 };
 
 const PORT: u16 = 9999;
@@ -118,5 +119,25 @@ fn origin_leaves_ordinary_traffic_alone_and_detaches_without_a_trace() -> Result
         let pins = origin.host.list(&origin.pin_dir())?;
         ensure!(pins.is_empty(), "pins are left: {pins:?}");
         topology.expect_answers(direct, 20).map(drop)
+    })
+}
+
+#[test]
+fn a_mode_that_is_refused_leaves_lb_origin_attached_in_the_old_one() -> Result<()> {
+    on_topology("origin-mode", |topology| {
+        let pin_dir = std::path::Path::new(BPFFS).join("mode");
+        let attach = |more: &[&str]| -> Result<_> {
+            let mut command = topology.balancer.command(binary("lb-agent")?);
+            command.args(["origin", "attach", "--interface", "lo", "--source", "10.2.0.2"]);
+            command.args(["--vip", "203.0.113.10", "--pin-dir"]).arg(&pin_dir).args(more);
+            run(command, COMMAND_LIMIT)
+        };
+        attach(&["--generic"])?.success()?;
+        let pins = topology.balancer.list(&pin_dir)?;
+        // The driver of lo cannot.
+        attach(&[])?.with_code(1)?;
+        ensure!(topology.balancer.xdp_program_id("lo")?.is_some(), "lo is no longer attached");
+        ensure!(topology.balancer.list(&pin_dir)? == pins, "the pins changed");
+        Ok(())
     })
 }

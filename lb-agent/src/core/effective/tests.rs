@@ -153,11 +153,3 @@ fn a_weight_by_command_wins_over_the_file_in_both_directions() {
     let expected = [(State::Disabled, 0), (State::Active, 5), (State::Standby, 0)];
     assert_eq!(states(&overrides), expected);
 }
-
-#[test]
-fn a_stored_weight_out_of_range_is_as_if_it_were_not_there() {
-    let text = r#"{"pools":{"web":{"main":{"weight":1001}}}}"#;
-    let overrides: Overrides = serde_json::from_str(text).unwrap();
-
-    assert_eq!(states(&overrides), states(&Overrides::default()));
-}

@@ -119,3 +119,18 @@ fn a_backend_of_the_same_name_in_another_pool_is_another_backend() {
     assert_eq!(overrides.of("api", "b1"), Override::default());
     assert_eq!(overrides.kept_for(&only_api), Overrides::default());
 }
+
+#[test]
+fn a_stored_weight_out_of_range_is_refused() {
+    let stored = |weight: &str| {
+        let text =
+            format!(r#"{{"pools":{{"web":{{"web-1":{{"weight":{weight},"drain":false}}}}}}}}"#);
+        serde_json::from_str::<Overrides>(&text).map_err(|error| error.to_string())
+    };
+    for weight in ["1001", "5000", "70000"] {
+        let error = stored(weight).unwrap_err();
+        assert!(error.contains(&format!("weight {weight} is not in 0..=1000")), "{error}");
+    }
+    assert_eq!(stored("1000").unwrap().of("web", "web-1").weight, Some(1000));
+    assert_eq!(stored("null").unwrap().of("web", "web-1").weight, None);
+}

@@ -21,7 +21,7 @@ proptest! {
     fn the_plan_from_the_target_is_empty((limits, samples) in history()) {
         for step in Agent::steps(&limits, &samples) {
             let reached = after(&step.observed, &step.ops);
-            prop_assert_eq!(plan(&reached, &step.target, step.pages, &BTreeSet::new()), Ok(vec![]));
+            prop_assert_eq!(plan(&reached, &step.target, &step.limits, &BTreeSet::new()), Ok(vec![]));
         }
     }
 
@@ -41,7 +41,7 @@ proptest! {
                 let left = after(&step.observed, &step.ops[..cut]);
                 // The next agent knows neither what was in use nor what this one had in mind.
                 let target = step.target_from(&left);
-                let rest = plan(&left, &target, step.pages, &BTreeSet::new()).unwrap();
+                let rest = plan(&left, &target, &step.limits, &BTreeSet::new()).unwrap();
                 let finished = after(&left, &rest);
                 assert_holds(&finished, &target);
                 if !is_afresh(&step.ops) {
@@ -176,7 +176,7 @@ impl Readers {
         for op in &step.ops {
             self.find(&image);
             carry_out(&mut image, op);
-            self.check(op, step.pages);
+            self.check(op, step.limits.table_slots / SLOTS_PER_PAGE);
         }
         self.find(&image);
     }
@@ -226,7 +226,11 @@ fn tmp_counts() {
             afresh += usize::from(is_afresh(&step.ops));
             awaits += usize::from(step.ops.first() == Some(&Op::AwaitReaders));
             leaving += usize::from(step.target.backends.values().any(|b| b.flags & 4 == 0));
-            consult += usize::from(tables(&after(&step.observed, &step.ops)).values().any(|(_, s)| s.iter().any(|s| s.consult())));
+            consult += usize::from(
+                tables(&after(&step.observed, &step.ops))
+                    .values()
+                    .any(|(_, s)| s.iter().any(|s| s.consult())),
+            );
         }
     }
     panic!("{all} {kept} {afresh} {awaits} {leaving} {consult}");

@@ -27,7 +27,6 @@ use crate::core::target::{Ways, keep_leaving, target};
 const SECOND_NS: u64 = 1_000_000_000;
 const IDLE_S: u64 = 40;
 const UDP_IDLE_S: u64 = 15;
-const PAGES: u32 = 64;
 const IFINDEX: u32 = 7;
 
 /// What the operator has configured of a backend.
@@ -113,7 +112,7 @@ impl World {
             }
         }
         let before = self.image.clone();
-        for op in plan(&self.image, &target, PAGES, &BTreeSet::new()).unwrap() {
+        for op in plan(&self.image, &target, &desired.limits, &BTreeSet::new()).unwrap() {
             carry_out(&mut self.image, &op);
         }
         self.windows.open(&before, &self.image, &timeouts(&self.image), self.now_ns);
@@ -137,8 +136,7 @@ impl World {
 
     fn sweep(&mut self) -> Swept {
         let timeouts = timeouts(&self.image);
-        let swept =
-            sweep(&self.image, &mut self.windows, self.pins.iter(), &timeouts, self.now_ns);
+        let swept = sweep(&self.image, &mut self.windows, self.pins.iter(), &timeouts, self.now_ns);
         for (pool, number, slot) in &swept.slots {
             let table = self.image.pools[pool].table;
             let (page, offset) = lb_common::datapath::slot_place(table, *number);
@@ -432,7 +430,8 @@ fn embryonic_pins_go_in_seconds_and_established_ones_in_their_time() {
     // In slots that have moved: a SYN, an old TCP flow, an old UDP flow.
     let mut made = [false; 3];
     for port in 4000.. {
-        for (place, (udp, opening)) in [(false, true), (false, false), (true, false)].iter().enumerate()
+        for (place, (udp, opening)) in
+            [(false, true), (false, false), (true, false)].iter().enumerate()
         {
             if !made[place] {
                 let before = count(&world);

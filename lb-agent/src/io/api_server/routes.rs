@@ -1,22 +1,24 @@
 //! Paths, handlers, and the `OpenAPI` document made from them.
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lb_common::api::{
     Backend, ConfigDiff, ConfigRequest, ConfigText, DetailQuery, Finding, Item, List, Problem,
-    Service, Status, Trace, TraceRequest, WeightRequest,
+    REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest, WeightRequest,
 };
-use tokio::sync::{mpsc, oneshot};
+use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 
+use super::Request;
+use super::connections::Caller;
 use super::problem::ProblemResponse;
-use super::{Call, Request};
 
-type Calls = State<mpsc::Sender<Call>>;
+type Calls = State<Caller>;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,7 +37,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// Every path with its handler.
-pub(super) fn router(calls: mpsc::Sender<Call>) -> Router {
+pub(super) fn router(caller: Caller) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/services", get(services))
@@ -66,29 +68,51 @@ pub(super) fn router(calls: mpsc::Sender<Call>) -> Router {
                 "no such method here; see /openapi.json",
             )
         })
-        .with_state(calls)
+        .layer(DefaultBodyLimit::max(REQUEST_MAX_BYTES))
+        .with_state(caller)
 }
 
 /// Hands a request to the agent's loop and waits for its answer.
-async fn ask(State(calls): Calls, request: Request) -> Response {
-    let (answer, answered) = oneshot::channel();
-    let gone = || {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        ProblemResponse::new("internal", status, "the agent is shutting down").into_response()
-    };
-    if calls.send(Call { request, answer }).await.is_err() {
-        return gone();
-    }
-    match answered.await {
-        Ok(Ok(document)) => Json(document).into_response(),
-        Ok(Err(problem)) => ProblemResponse(problem).into_response(),
-        Err(_) => gone(),
+async fn ask(State(caller): Calls, request: Request) -> Response {
+    match caller.ask(request).await {
+        Some(Ok(document)) => Json(document).into_response(),
+        Some(Err(problem)) => ProblemResponse(problem).into_response(),
+        None => {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            ProblemResponse::new("internal", status, "the agent is shutting down").into_response()
+        }
     }
 }
 
 fn invalid(title: String) -> Response {
-    let status = StatusCode::BAD_REQUEST;
+    refused(StatusCode::BAD_REQUEST, title)
+}
+
+/// Why a body is not the document it should be.
+fn unreadable(rejection: &JsonRejection) -> Response {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let title = format!("the request is larger than {REQUEST_MAX_BYTES} bytes");
+        return refused(StatusCode::PAYLOAD_TOO_LARGE, title);
+    }
+    invalid(rejection.body_text())
+}
+
+fn refused(status: StatusCode, title: String) -> Response {
     ProblemResponse::new("invalid_request", status, title).into_response()
+}
+
+/// The names in a path. A path that is not UTF-8 is a problem document, not axum's plain text.
+struct Named<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(names)) => Ok(Self(names)),
+            Err(rejection) => Err(invalid(rejection.body_text())),
+        }
+    }
 }
 
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Item<Status>)))]
@@ -103,7 +127,7 @@ async fn services(calls: Calls) -> Response {
 
 #[utoipa::path(get, path = "/v1/services/{name}", params(("name" = String, Path)),
     responses((status = 200, body = Item<Service>), (status = 404, body = Problem)))]
-async fn service(calls: Calls, Path(name): Path<String>) -> Response {
+async fn service(calls: Calls, Named(name): Named<String>) -> Response {
     ask(calls, Request::Service { name }).await
 }
 
@@ -119,7 +143,7 @@ async fn backends(calls: Calls, query: Result<Query<DetailQuery>, QueryRejection
 #[utoipa::path(get, path = "/v1/backends/{pool}/{name}",
     params(("pool" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
-async fn backend(calls: Calls, Path((pool, name)): Path<(String, String)>) -> Response {
+async fn backend(calls: Calls, Named((pool, name)): Named<(String, String)>) -> Response {
     ask(calls, Request::Backend { pool, name }).await
 }
 
@@ -129,26 +153,26 @@ async fn backend(calls: Calls, Path((pool, name)): Path<(String, String)>) -> Re
         (status = 404, body = Problem)))]
 async fn weight(
     calls: Calls,
-    Path((pool, name)): Path<(String, String)>,
+    Named((pool, name)): Named<(String, String)>,
     body: Result<Json<WeightRequest>, JsonRejection>,
 ) -> Response {
     match body {
         Ok(Json(body)) => ask(calls, Request::Weight { pool, name, weight: body.weight }).await,
-        Err(rejection) => invalid(rejection.body_text()),
+        Err(rejection) => unreadable(&rejection),
     }
 }
 
 #[utoipa::path(post, path = "/v1/backends/{pool}/{name}/drain",
     params(("pool" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
-async fn drain(calls: Calls, Path((pool, name)): Path<(String, String)>) -> Response {
+async fn drain(calls: Calls, Named((pool, name)): Named<(String, String)>) -> Response {
     ask(calls, Request::Drain { pool, name, drain: true }).await
 }
 
 #[utoipa::path(post, path = "/v1/backends/{pool}/{name}/undrain",
     params(("pool" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
-async fn undrain(calls: Calls, Path((pool, name)): Path<(String, String)>) -> Response {
+async fn undrain(calls: Calls, Named((pool, name)): Named<(String, String)>) -> Response {
     ask(calls, Request::Drain { pool, name, drain: false }).await
 }
 
@@ -162,7 +186,7 @@ async fn config(calls: Calls) -> Response {
 async fn diff(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) -> Response {
     match body {
         Ok(Json(body)) => ask(calls, Request::Diff(body)).await,
-        Err(rejection) => invalid(rejection.body_text()),
+        Err(rejection) => unreadable(&rejection),
     }
 }
 
@@ -172,7 +196,7 @@ async fn diff(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) ->
 async fn apply(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) -> Response {
     match body {
         Ok(Json(body)) => ask(calls, Request::Apply(body)).await,
-        Err(rejection) => invalid(rejection.body_text()),
+        Err(rejection) => unreadable(&rejection),
     }
 }
 
@@ -181,7 +205,7 @@ async fn apply(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) -
 async fn trace(calls: Calls, body: Result<Json<TraceRequest>, JsonRejection>) -> Response {
     match body {
         Ok(Json(body)) => ask(calls, Request::Trace(body)).await,
-        Err(rejection) => invalid(rejection.body_text()),
+        Err(rejection) => unreadable(&rejection),
     }
 }
 

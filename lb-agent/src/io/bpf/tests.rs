@@ -35,11 +35,13 @@ fn filling() -> Vec<plan::Op> {
     let address = "10.3.0.2".parse().unwrap();
     let ways = target::Ways::from([(address, known_way(address, 1))]);
     let target = target::target(&desired, &ids, &tables, &ways);
-    plan::plan(&Image::default(), &target, 16, &BTreeSet::new()).unwrap()
+    plan::plan(&Image::default(), &target, &LIMITS, &BTreeSet::new()).unwrap()
 }
 
 fn fill(datapath: &mut Datapath) -> Image {
-    filling().iter().for_each(|op| datapath.maps.execute(op).unwrap());
+    for op in &filling() {
+        datapath.maps.execute(op).unwrap();
+    }
     let image = datapath.maps.observe().unwrap();
     assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (2, 1, 2));
     image

@@ -17,7 +17,11 @@ pub(super) struct MappedArray<T, const N: usize> {
 }
 
 impl<T: FromBytes + IntoBytes + Immutable, const N: usize> MappedArray<T, N> {
-    pub(super) fn take(ebpf: &mut Ebpf, name: &'static str, entries: usize) -> Result<Self, MapsError> {
+    pub(super) fn take(
+        ebpf: &mut Ebpf,
+        name: &'static str,
+        entries: usize,
+    ) -> Result<Self, MapsError> {
         let words = mapped(ebpf, name, entries * N)?;
         Ok(Self { words, element: std::marker::PhantomData })
     }
@@ -67,7 +71,11 @@ pub(super) fn typed<T: TryFrom<Map, Error = MapError>>(
     T::try_from(take(ebpf, name)?).map_err(kernel("open", name))
 }
 
-pub(super) fn mapped(ebpf: &mut Ebpf, name: &'static str, words: usize) -> Result<MappedWords, MapsError> {
+pub(super) fn mapped(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    words: usize,
+) -> Result<MappedWords, MapsError> {
     let (Map::Array(map) | Map::PerCpuArray(map)) = take(ebpf, name)? else {
         return Err(MapsError::Absent { name });
     };

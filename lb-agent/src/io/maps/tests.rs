@@ -175,7 +175,9 @@ fn a_service_map_that_is_full_refuses_by_name_and_keeps_the_rest() {
         key: ServiceKey::new("203.0.113.10".parse().unwrap(), 6, port),
         entry: ServiceEntry { name_hash: stable_hash(NAME_SEED, b"web"), ..Default::default() },
     };
-    (1..=16).for_each(|port| maps.execute(&put(port)).unwrap());
+    for port in 1..=16 {
+        maps.execute(&put(port)).unwrap();
+    }
 
     let error = maps.execute(&put(17)).unwrap_err();
 

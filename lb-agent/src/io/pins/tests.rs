@@ -9,9 +9,7 @@ use crate::io::lab::{Bpffs, LIMITS, load};
 use crate::io::maps::shapes;
 
 fn names(dir: &Path) -> Vec<String> {
-    let mut names = versions(dir).unwrap();
-    names.sort();
-    names
+    entries(dir).unwrap().iter().map(|path| name_of(path)).collect()
 }
 
 #[test]
@@ -31,8 +29,8 @@ fn an_open_pin_directory_has_the_layout_that_the_version_says() {
     let pins = bpffs.pins();
 
     assert_eq!(pins.map(map::SERVICES), root.join("v1/maps/SERVICES"));
-    assert_eq!(pins.link("eth0", false), root.join("v1/links/native-eth0"));
-    assert_eq!(pins.link("eth0", true), root.join("v1/links/generic-eth0"));
+    assert_eq!(pins.link(7, false), root.join("v1/links/native-7"));
+    assert_eq!(pins.link(7, true), root.join("v1/links/generic-7"));
     assert_eq!(names(&root.join("v1")), ["links", "maps"]);
     assert_eq!(pins.links().unwrap(), []);
     assert!(!pins.check(&shapes(&LIMITS)).unwrap(), "nothing is pinned yet");
@@ -104,23 +102,82 @@ fn a_pin_that_is_no_map_is_told_by_name() {
 }
 
 #[test]
-fn a_link_is_listed_by_the_name_of_its_interface_whatever_that_is() {
+fn links_are_listed_with_their_mode() {
     let bpffs = Bpffs::mount();
     let pins = bpffs.pins();
-    let made = [("eth0", false), ("my-native-eth", true), ("bond0.100", false), (".hidden.", true)];
-    for (interface, generic) in made {
-        symlink("nowhere", pins.link(interface, generic)).unwrap();
+    let made = [(true, pins.link(12, true)), (false, pins.link(7, false))];
+    for (_, path) in &made {
+        symlink("nowhere", path).unwrap();
     }
 
-    let mut listed = pins.links().unwrap();
+    assert_eq!(pins.links().unwrap(), made);
+}
 
-    listed.sort();
-    let mut expected: Vec<_> = made
-        .iter()
-        .map(|(name, generic)| ((*name).to_owned(), *generic, pins.link(name, *generic)))
-        .collect();
-    expected.sort();
-    assert_eq!(listed, expected);
+#[test]
+fn a_directory_that_holds_anything_else_is_neither_used_nor_emptied() {
+    for (foreign, dir) in
+        [("theirs", false), ("v1x", true), ("v", true), ("v1/theirs", true), ("v1/maps/dir", true)]
+    {
+        let bpffs = Bpffs::mount();
+        drop(load(Some(&bpffs.pins()), LIMITS).unwrap());
+        let root = bpffs.pin_dir();
+        let path = root.join(foreign);
+        if dir {
+            fs::create_dir(&path).unwrap();
+        } else {
+            symlink("nowhere", &path).unwrap();
+        }
+        let before = contents(&root).unwrap();
+
+        let opened = Pins::open(&root).unwrap_err();
+        let removed = Pins::open_for_removal(&root).unwrap().unwrap().remove_all().unwrap_err();
+
+        for error in [opened, removed] {
+            assert!(
+                matches!(&error, PinError::NotOurs { found, .. } if *found == path),
+                "{foreign}: {error}"
+            );
+            assert!(error.to_string().contains("is not a pin directory of lb-agent"));
+        }
+        assert_eq!(contents(&root).unwrap(), before, "{foreign}");
+    }
+}
+
+#[test]
+fn a_directory_elsewhere_is_not_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("v1/maps")).unwrap();
+
+    let error = Pins::open_for_removal(dir.path()).unwrap_err();
+
+    assert!(matches!(&error, PinError::NotBpffs { .. }), "{error}");
+    assert!(dir.path().join("v1/maps").exists());
+}
+
+#[test]
+fn what_is_new_goes_again_unless_it_is_kept() {
+    let bpffs = Bpffs::mount();
+    let root = bpffs.pin_dir();
+
+    let pins = bpffs.pins();
+    let new = pins.undo_unless_kept();
+    drop(load(Some(&pins), LIMITS).unwrap());
+    drop(pins);
+    assert!(matches!(Pins::open(&root), Err(PinError::Locked { .. })), "until it has gone");
+    drop(new);
+    assert!(!root.exists());
+
+    let pins = bpffs.pins();
+    let new = pins.undo_unless_kept();
+    drop(load(Some(&pins), LIMITS).unwrap());
+    new.keep();
+    drop(pins);
+    let before = contents(&root).unwrap();
+    let pins = bpffs.pins();
+    let new = pins.undo_unless_kept();
+    symlink("nowhere", pins.link(7, false)).unwrap();
+    drop(new);
+    assert_eq!(contents(&root).unwrap(), before);
 }
 
 #[test]
@@ -128,7 +185,7 @@ fn removal_takes_everything_of_every_layout() {
     let bpffs = Bpffs::mount();
     let pins = bpffs.pins();
     drop(load(Some(&pins), LIMITS).unwrap());
-    symlink("nowhere", pins.link("eth0", false)).unwrap();
+    symlink("nowhere", pins.link(7, false)).unwrap();
     drop(pins);
     fs::create_dir_all(bpffs.pin_dir().join("v0/maps")).unwrap();
     symlink("nowhere", bpffs.pin_dir().join("v0/maps/OLD")).unwrap();

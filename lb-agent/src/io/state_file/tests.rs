@@ -10,7 +10,7 @@ fn what_is_stored_is_loaded_again() {
     assert_eq!(file.load().unwrap(), State::default());
 
     let overrides = Overrides::default().with("web", "web-1", Change::Drain(true));
-    let state = State { generation: 7, overrides };
+    let state = State { generation: 7, overrides, configuration: u64::MAX };
     file.store(&state).unwrap();
 
     assert_eq!(file.load().unwrap(), state);
@@ -25,4 +25,41 @@ fn a_damaged_file_is_an_error_and_not_an_empty_state() {
     let error = file.load().unwrap_err();
 
     assert!(error.to_string().ends_with("state.json is not a state file of this agent"), "{error}");
+}
+
+#[test]
+fn a_weight_no_agent_would_store_makes_a_malformed_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = StateFile::new(dir.path()).unwrap();
+    let overrides = Overrides::default().with("web", "web-1", Change::Drain(true));
+    file.store(&State { overrides, ..State::default() }).unwrap();
+    let path = dir.path().join("state.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"drain\": true", "\"weight\": 5000")).unwrap();
+
+    let error = file.load().unwrap_err();
+
+    assert!(matches!(error, StateError::Malformed { .. }), "{error:?}");
+}
+
+#[test]
+fn a_state_directory_belongs_to_one_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = StateFile::new(dir.path()).unwrap();
+
+    let error = StateFile::new(dir.path()).unwrap_err();
+    drop(first);
+
+    assert!(matches!(&error, StateError::Locked { dir: named } if named == dir.path()), "{error}");
+    StateFile::new(dir.path()).unwrap();
+}
+
+#[test]
+fn a_state_of_an_earlier_version_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = StateFile::new(dir.path()).unwrap();
+    let text = "{\"generation\": 7, \"overrides\": {\"pools\": {}}}";
+    fs::write(dir.path().join("state.json"), text).unwrap();
+
+    assert_eq!(file.load().unwrap(), State { generation: 7, ..State::default() });
 }

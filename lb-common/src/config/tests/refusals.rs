@@ -5,7 +5,7 @@ mod values;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::{BASE, edited, refused};
+use super::{BASE, accepted, edited, refused};
 
 /// Passage of the valid text, what it is replaced by, the message without the name of the file.
 type Row = (&'static str, &'static str, &'static str);
@@ -37,7 +37,36 @@ fn texts_that_are_no_yaml_mapping_are_refused() {
         refused("node: {}\n\tpools: []\n"),
         "edge.yaml:2:1: found character that cannot start any token, while scanning for the next token"
     );
-    assert_eq!(refused(&"[".repeat(100_000)), "edge.yaml:1:129: recursion limit exceeded");
+}
+
+#[test]
+fn nesting_beyond_reason_is_refused_where_it_begins() {
+    let message = "nested deeper than 64 levels";
+    assert_eq!(refused(&"[".repeat(65)), std::format!("edge.yaml:1:65: {message}"));
+    assert_eq!(refused(&"- ".repeat(65)), std::format!("edge.yaml:1:129: {message}"));
+    assert_eq!(refused(&"[\n".repeat(65)), std::format!("edge.yaml:65:1: {message}"));
+    let allowed = "[".repeat(64) + &"]".repeat(64);
+    assert_eq!(refused(&allowed), "edge.yaml:1:1: invalid type: sequence, expected a mapping");
+}
+
+#[test]
+fn what_the_look_at_the_nesting_cannot_read_is_left_to_the_yaml_library() {
+    let text = edited("ports: [443, 80]", "ports: [\n443, 80\n]");
+    assert_eq!(accepted(&text).services["web"].ports, [80, 443]);
+}
+
+/// Each of these took the YAML library minutes: it compares every token with every open list.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the claim is about time")]
+fn nesting_beyond_reason_costs_no_time_wherever_it_stands() {
+    let deep = "{a: ".repeat(200_000);
+    // The second is no YAML in its second line, where the look at the nesting ends; the library
+    // reads on there.
+    for text in [deep.clone(), std::format!("a: [\n1]\nb: {deep}")] {
+        let start = std::time::Instant::now();
+        refused(&text);
+        assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    }
 }
 
 #[test]

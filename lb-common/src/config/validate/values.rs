@@ -11,23 +11,21 @@ use std::string::{String, ToString};
 use std::time::Duration;
 
 use crate::config::error::Findings;
+use crate::config::name::{NAME_MAX_BYTES, is_name};
 use crate::config::position::Path;
 
-/// Longest name of a node, pool, backend or service, bytes.
-const MAX_NAME_BYTES: usize = 63;
 /// Longest name of an interface, bytes: the kernel's IFNAMSIZ less the terminating zero.
 const MAX_INTERFACE_NAME_BYTES: usize = 15;
 
-/// A name that is safe in paths, metrics and URLs.
+/// A name of a node, pool, backend or service.
 pub(super) fn name(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(allowed) {
+    if is_name(text) {
         return Some(text.to_string());
     }
     findings.add(
         path,
         format!(
-            "{text:?} is not a name of 1..={MAX_NAME_BYTES} letters, digits, dots, dashes and \
+            "{text:?} is not a name of 1..={NAME_MAX_BYTES} letters, digits, dots, dashes and \
              underscores"
         ),
     );

@@ -70,15 +70,8 @@ fn run(pins: &[Pin], slot: Slot, event: Event, now: Ticks) -> (BackendIndex, Vec
 #[test]
 fn every_state_with_every_event() {
     let previous_backends = [None, Some(DRAINING), Some(DOWN), Some(FOREIGN), Some(GONE)];
-    let pinned = [
-        None,
-        Some(CURRENT),
-        Some(DRAINING),
-        Some(DOWN),
-        Some(THIRD),
-        Some(FOREIGN),
-        Some(GONE),
-    ];
+    let pinned =
+        [None, Some(CURRENT), Some(DRAINING), Some(DOWN), Some(THIRD), Some(FOREIGN), Some(GONE)];
     for previous in previous_backends {
         for pin in pinned {
             for event in [Event::Opening, Event::Segment, Event::Datagram] {
@@ -89,11 +82,9 @@ fn every_state_with_every_event() {
 }
 
 fn check(previous: Option<(u16, u32, u8)>, pin: Option<(u16, u32, u8)>, event: Event) {
-    let slot = Slot::in_transition(
-        index(CURRENT),
-        previous.map_or(BackendIndex::NONE, index),
-    );
-    let before = pin.map(|backend| Pin::new(HASH, index(backend), NOW).udp(event == Event::Datagram));
+    let slot = Slot::in_transition(index(CURRENT), previous.map_or(BackendIndex::NONE, index));
+    let before =
+        pin.map(|backend| Pin::new(HASH, index(backend), NOW).udp(event == Event::Datagram));
     let (owner, after) = run(before.as_slice(), slot, event, NOW);
 
     let opening = event == Event::Opening;

@@ -7,7 +7,7 @@ use lb_common::api::{
 
 use super::{item, list};
 use crate::args::Format;
-use crate::render::number::{bytes, count, share};
+use crate::render::number::{bytes, count, exact, share};
 use crate::render::{
     CheckedConfig, LocalItem, Palette, Versions, View, document, local, problem_text,
 };
@@ -227,4 +227,8 @@ fn numbers_keep_three_or_four_digits() {
         assert_eq!(bytes(value), expected, "{value}");
     }
     assert_eq!(share(1.0 / 3.0), "33.3%");
+    let exact_counts = [(0, "0"), (999, "999"), (1000, "1,000"), (1_048_576, "1,048,576")];
+    for (value, expected) in exact_counts {
+        assert_eq!(exact(value), expected, "{value}");
+    }
 }

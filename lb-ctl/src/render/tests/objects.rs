@@ -1,8 +1,8 @@
 //! Status, services and backends as they are printed.
 
 use lb_common::api::{
-    Backend, InterfaceStatus, NextHop, NextHopState, Operator, ReasonCount, Service, Status,
-    Traffic,
+    Backend, InterfaceStatus, NextHop, NextHopState, Operator, PinStatus, ReasonCount, Service,
+    Status, Traffic,
 };
 
 use super::{item, list};
@@ -20,6 +20,7 @@ fn backend(name: &str) -> Backend {
         weight_effective: 100,
         operator: Operator::default(),
         share: 0.5,
+        flows: 0,
         next_hop: NextHop {
             state: NextHopState::Resolved,
             gateway: "10.2.0.1".parse().ok(),
@@ -39,6 +40,7 @@ fn drained() -> Backend {
         weight_effective: 0,
         operator: Operator { weight: Some(50), drain: true },
         share: 0.0,
+        flows: 12_345,
         next_hop: NextHop {
             state: NextHopState::Unresolved,
             gateway: None,
@@ -96,6 +98,7 @@ fn status() -> Status {
         pools: 1,
         backends: 3,
         map_memory_bytes: 96 << 20,
+        pins: PinStatus { capacity: 1 << 20, ..PinStatus::default() },
         reasons: vec![reason("forwarded", "tx", 12_345), reason("no_backend", "drop", 0)],
         warnings: vec!["health checks are not running".to_owned()],
     }
@@ -111,6 +114,7 @@ Configuration:   /etc/lb/edge.yaml, generation 7
 Objects:         2 services, 1 pool, 3 backends
 Health checks:   not running
 Maps:            96.0MiB, layout 1, pinned in /sys/fs/bpf/lb/v1
+Flow pins:       0 of 1,048,576, 0 slots in transition
 
 INTERFACE   IFINDEX   MODE     PROGRAM
 eth0        3         native   77
@@ -123,6 +127,23 @@ Warnings:
 ";
     assert_eq!(item(status()).text(false, Palette::PLAIN), expected);
     assert_eq!(item(status()).names(), ["node/edge-1"]);
+}
+
+#[test]
+fn flow_pins_that_were_lost_are_told() {
+    let pins =
+        PinStatus { capacity: 2048, used: 2000, evicted: 1, full: 1000, slots_in_transition: 1 };
+    let text = item(Status { pins, ..status() }).text(false, Palette::PLAIN);
+    let line = "\nFlow pins:       2,000 of 2,048, 1 slot in transition, 1 evicted, \
+                1,000 found no room\n";
+    assert!(text.contains(line), "{text}");
+}
+
+#[test]
+fn a_backend_that_is_leaving_is_worth_a_look() {
+    let leaving = Backend { state: "leaving".to_owned(), ..backend("web-1") };
+    let coloured = item(leaving).text(false, Palette::new(true));
+    assert!(coloured.contains("\u{1b}[33mleaving\u{1b}[0m"), "{coloured}");
 }
 
 #[test]
@@ -190,9 +211,9 @@ fn wide_backends_tell_the_way_there() {
     let column = text.find("BYTES").unwrap();
     let right: Vec<&str> = text.lines().map(|line| &line[column..]).collect();
     let expected = [
-        "BYTES     OPERATOR          INTERFACE   MAC                 MTU    PROBLEM",
-        "75.4MiB   -                 eth0        02:00:00:00:00:01   1600   -",
-        "0B        weight=50,drain   -           -                   -      no route",
+        "BYTES     FLOWS   OPERATOR          INTERFACE   MAC                 MTU    PROBLEM",
+        "75.4MiB   0       -                 eth0        02:00:00:00:00:01   1600   -",
+        "0B        12.3k   weight=50,drain   -           -                   -      no route",
     ];
     assert_eq!(right, expected);
 }
@@ -206,6 +227,7 @@ State:       draining
 Health:      up (unchecked)
 Weight:      0 (file: 100)
 Share:       0.0% of new flows
+Flows:       12.3k pinned to it
 Tier:        0
 Operator:    weight=50,drain
 Next hop:    unresolved: no route

@@ -20,8 +20,13 @@ fn target_of(desired: &Desired, ids: &mut Ids) -> Target {
 }
 
 /// The plan in maps of which nothing else is read.
+/// Maps with room for anything but tables, of which they hold this many pages.
+const fn with_pages(pages: u32) -> Limits {
+    Limits { services: 16, pools: 16, backends: 16, table_slots: pages * SLOTS_PER_PAGE, pins: 8 }
+}
+
 fn plan_in(observed: &Image, target: &Target, pages: u32) -> Vec<Op> {
-    plan(observed, target, pages, &BTreeSet::new()).unwrap()
+    plan(observed, target, &with_pages(pages), &BTreeSet::new()).unwrap()
 }
 
 /// The maps after the plan from nothing.
@@ -116,7 +121,7 @@ fn a_table_without_room_is_refused_with_the_numbers() {
                 { name: b, table_slots: 1031, backends: [{ name: b, address: 10.3.0.2 }] }]";
     let target = target_of(&desired(two, NOTHING), &mut Ids::default());
 
-    let refused = plan(&Image::default(), &target, 2, &BTreeSet::new());
+    let refused = plan(&Image::default(), &target, &with_pages(2), &BTreeSet::new());
 
     assert_eq!(refused, Err(NoRoom { slots: 1031, pages_free: 1, pages: 2 }));
 }

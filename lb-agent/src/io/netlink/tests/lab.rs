@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::time::timeout;
 
-use super::super::{Changes, Netlink, Way};
+use super::super::{Changes, Netlink, NetlinkError, Way};
 use super::{address, problem};
 
 const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa1];
@@ -21,6 +21,13 @@ const MOVED_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa2];
 
 /// Longer than anything here takes, so that a machine under load fails no test.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Netlink {
+    /// The way to one address.
+    async fn way_to(&self, destination: IpAddr) -> Result<Way, NetlinkError> {
+        Ok(self.ways(&[destination]).await?.pop().unwrap())
+    }
+}
 
 /// A network namespace that lives as long as this handle.
 struct Namespace(File);

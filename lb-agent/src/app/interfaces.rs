@@ -1,0 +1,165 @@
+//! The interfaces of the configuration: attached as one with a change, and kept attached after it.
+
+use std::collections::BTreeMap;
+
+use lb_common::config::{Desired, Interface};
+use tracing::{error, info, warn};
+
+use super::AgentError;
+use super::agent::Agent;
+use crate::io::bpf::{Before, Tended};
+use crate::io::netlink::Netlink;
+
+/// What the kernel says of the interfaces of a configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Interfaces {
+    /// Index of each that is there.
+    pub(super) present: BTreeMap<String, u32>,
+    /// Names of the others.
+    pub(super) absent: Vec<String>,
+}
+
+impl Interfaces {
+    /// Looks for every interface of a configuration.
+    pub(super) async fn find(netlink: &Netlink, desired: &Desired) -> Result<Self, AgentError> {
+        let mut found = Self::default();
+        for Interface { name, .. } in &desired.interfaces {
+            match netlink.link(name).await? {
+                Some(link) => drop(found.present.insert(name.clone(), link.index)),
+                None => found.absent.push(name.clone()),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Agent {
+    /// Attaches to the interfaces of a configuration that are there. All of them, or none: if one
+    /// is refused, the others go back to what they had. Those that `desired` does not name stay.
+    pub(super) fn attach_all(
+        &mut self,
+        desired: &Desired,
+        interfaces: &Interfaces,
+    ) -> Result<Vec<Before>, AgentError> {
+        let mut done = Vec::new();
+        for interface in &desired.interfaces {
+            let Some(ifindex) = interfaces.present.get(&interface.name) else { continue };
+            match self.attach(interface, *ifindex) {
+                Ok(before) => done.push(before),
+                Err(error) => {
+                    self.undo_attach(&done);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Puts interfaces back as they were, the last first.
+    pub(super) fn undo_attach(&mut self, done: &[Before]) {
+        for before in done.iter().rev() {
+            if let Err(error) = self.attachments.undo(&self.datapath, &self.pins, before) {
+                error!(error = &error as &dyn std::error::Error, "cannot undo an attachment");
+            }
+        }
+    }
+
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
+    fn attach(&mut self, interface: &Interface, ifindex: u32) -> Result<Before, AgentError> {
+        let Interface { name, mode } = interface;
+        let before = self.attachments.attach(&self.datapath, &self.pins, name, ifindex, *mode)?;
+        let Some(attachment) = self.attachments.of(name) else { return Ok(before) };
+        if before.in_other_mode(attachment) {
+            let generic = attachment.generic;
+            warn!(interface = name, generic, "mode changed; for a moment nothing was forwarded");
+        } else if before.is_new() {
+            info!(interface = name, generic = attachment.generic, "attached");
+        }
+        if before.is_new()
+            && let Some(reason) = &attachment.fallback
+        {
+            warn!(interface = name, reason, "attached in the stack, which is slow");
+        }
+        Ok(before)
+    }
+
+    /// Detaches from all interfaces but these. One that is absent may have been renamed and be
+    /// among the others, so then all of them stay.
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
+    pub(super) fn detach_others(&mut self, interfaces: &Interfaces) {
+        if !interfaces.absent.is_empty() {
+            return;
+        }
+        let wanted: Vec<u32> = interfaces.present.values().copied().collect();
+        match self.attachments.detach_others(&wanted) {
+            Ok(detached) => {
+                for interface in detached {
+                    info!(interface, "detached");
+                }
+            }
+            Err(error) => error!(error = &error as &dyn std::error::Error, "cannot detach"),
+        }
+    }
+
+    /// Sees to it that what should be attached is, whatever became of interfaces, links and pins.
+    /// What cannot be done is logged once and shown by `status` for as long as it lasts.
+    pub(super) async fn keep_attached(&mut self) {
+        for (interface, tended) in self.attachments.tend() {
+            log_tended(&interface, &tended);
+        }
+        let interfaces = match Interfaces::find(&self.netlink, &self.desired).await {
+            Ok(interfaces) => interfaces,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "cannot look for interfaces");
+                return;
+            }
+        };
+        let mut not_attached = absences(&interfaces);
+        for interface in self.desired.interfaces.clone() {
+            let Some(ifindex) = interfaces.present.get(&interface.name) else { continue };
+            if let Err(error) = self.attach(&interface, *ifindex) {
+                not_attached.insert(interface.name, with_causes(&error));
+            }
+        }
+        self.detach_others(&interfaces);
+        self.note(not_attached);
+    }
+
+    /// Remembers which interfaces are not attached and why, and logs what is news.
+    pub(super) fn note(&mut self, not_attached: BTreeMap<String, String>) {
+        for (interface, reason) in &not_attached {
+            if self.not_attached.get(interface) != Some(reason) {
+                warn!(interface, reason, "not attached");
+            }
+        }
+        self.not_attached = not_attached;
+    }
+}
+
+/// The interfaces that are not there, each with the words for that.
+pub(super) fn absences(interfaces: &Interfaces) -> BTreeMap<String, String> {
+    let absence = |name: &String| (name.clone(), "there is no such interface".to_owned());
+    interfaces.absent.iter().map(absence).collect()
+}
+
+fn with_causes(error: &AgentError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
+fn log_tended(interface: &str, tended: &Tended) {
+    match tended {
+        Tended::Lost => warn!(interface, "lost: the interface went, or somebody detached the link"),
+        Tended::PinnedAgain => warn!(interface, "somebody removed the pin of the link; made again"),
+        Tended::NotPinned(error) => {
+            let error = error as &dyn std::error::Error;
+            error!(interface, error, "somebody removed the pin of the link, and it cannot be made");
+        }
+    }
+}

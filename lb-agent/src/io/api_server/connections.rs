@@ -1,0 +1,162 @@
+//! Connections of the control API: how many there may be, and how long each may take.
+//!
+//! A client that connects and hangs must not keep others out, however many of them there are, and
+//! must not cost the agent the descriptors it needs for files and netlink. So each connection
+//! carries one request, which is what `lb-ctl` sends; it ends after a minute ([`LIMITS`])
+//! whatever it does; and when [`CONNECTIONS_MAX`] are open, a new one takes the place of the oldest that the
+//! agent's loop is not working for. Only then, and only if the loop works for all of them, does
+//! the newcomer wait.
+//!
+//! Caller: `api_server::serve`.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use nix::errno::Errno;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use super::{Answer, Call, Request, routes};
+
+/// Connections at once: one for each call that may wait for the loop, far below the 1,024
+/// descriptors that a process usually gets.
+pub(super) const CONNECTIONS_MAX: usize = 64;
+/// What the agent gives its clients. The head of a request takes a local client microseconds.
+pub(super) const LIMITS: Limits =
+    Limits { head: Duration::from_secs(5), connection: Duration::from_mins(1) };
+/// Pause after the kernel refused to hand over a connection: most likely descriptors ran out, and
+/// asking again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// From the connect to the end of the request's head.
+    pub(super) head: Duration,
+    /// From the connect to the last byte of the answer.
+    pub(super) connection: Duration,
+}
+
+/// Hands requests of one connection to the agent's loop.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    calls: mpsc::Sender<Call>,
+    /// Whether the loop has a call of this connection.
+    is_asking: Arc<AtomicBool>,
+    /// Told when `is_asking` ends.
+    freed: Arc<Notify>,
+}
+
+impl Caller {
+    /// Gives a request to the loop and waits for the answer; none if the loop has ended. Until
+    /// then the connection keeps its place.
+    pub(super) async fn ask(&self, request: Request) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        self.is_asking.store(true, Ordering::Relaxed);
+        let answer = match self.calls.send(Call { request, answer }).await {
+            Ok(()) => answered.await.ok(),
+            Err(_) => None,
+        };
+        self.is_asking.store(false, Ordering::Relaxed);
+        self.freed.notify_one();
+        answer
+    }
+}
+
+/// The open connections, oldest first.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    open: VecDeque<Connection>,
+    freed: Arc<Notify>,
+}
+
+struct Connection {
+    task: AbortHandle,
+    is_asking: Arc<AtomicBool>,
+}
+
+/// Accepts and serves connections until the listener breaks.
+pub(super) async fn serve(
+    listener: UnixListener,
+    calls: mpsc::Sender<Call>,
+    limits: Limits,
+) -> io::Result<()> {
+    let mut connections = Connections::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.make_room().await;
+                connections.start(stream, &calls, limits);
+            }
+            Err(error) if is_passing(&error) => {
+                warn!(error = &error as &dyn std::error::Error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether accept(2) may succeed later: the client had gone, or the system is short of something.
+fn is_passing(error: &io::Error) -> bool {
+    use Errno::{ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(ECONNABORTED | EINTR | EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}
+
+impl Connections {
+    /// Waits until there is room for one more; ends the oldest that may be ended, if need be.
+    async fn make_room(&mut self) {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            self.open.retain(|connection| !connection.task.is_finished());
+            if self.tasks.len() < CONNECTIONS_MAX {
+                return;
+            }
+            let idle = |connection: &Connection| !connection.is_asking.load(Ordering::Relaxed);
+            let oldest = self.open.iter().position(idle);
+            if let Some(connection) = oldest.and_then(|oldest| self.open.remove(oldest)) {
+                debug!("ended the oldest connection: {CONNECTIONS_MAX} were open");
+                connection.task.abort();
+            }
+            tokio::select! {
+                _ = self.tasks.join_next() => {}
+                () = self.freed.notified() => {}
+            }
+        }
+    }
+
+    fn start(&mut self, stream: UnixStream, calls: &mpsc::Sender<Call>, limits: Limits) {
+        let is_asking = Arc::new(AtomicBool::new(false));
+        let caller = Caller {
+            calls: calls.clone(),
+            is_asking: Arc::clone(&is_asking),
+            freed: Arc::clone(&self.freed),
+        };
+        let task = self.tasks.spawn(serve_one(stream, caller, limits));
+        self.open.push_back(Connection { task, is_asking });
+    }
+}
+
+/// Serves one request. How it ends is the client's business: it has its answer, or has gone.
+async fn serve_one(stream: UnixStream, caller: Caller, limits: Limits) {
+    let service = TowerToHyperService::new(routes::router(caller));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    if timeout(limits.connection, connection).await.is_err() {
+        debug!(?limits, "ended a connection that took too long");
+    }
+}
