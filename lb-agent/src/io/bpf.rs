@@ -26,6 +26,8 @@ pub use attach::{Attachment, Attachments, Before, Tended};
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-balancer"));
 /// Name of the program in it.
 const PROGRAM: &str = "balancer";
+/// How often an interrupted load is tried; libbpf tries 5 times.
+const LOAD_ATTEMPTS: u32 = 5;
 /// Room for the output of a test-run: a jumbo frame and the largest outer header.
 const TEST_RUN_BYTES: usize = 16 * 1024;
 
@@ -177,7 +179,7 @@ impl Datapath {
         let mut ebpf = loader.load(OBJECT).map_err(|source| BpfError::Object(Box::new(source)))?;
         let program = ebpf.program_mut(PROGRAM).ok_or(BpfError::NoProgram)?;
         <&mut Xdp>::try_from(program)
-            .and_then(Xdp::load)
+            .and_then(load_program)
             .map_err(|source| BpfError::Program(Box::new(source)))?;
         let maps = Maps::take(&mut ebpf, &options.limits)?;
         Ok(Self { ebpf, maps, adopted })
@@ -233,6 +235,23 @@ impl Datapath {
         let program = self.ebpf.program(PROGRAM).ok_or(BpfError::NoProgram)?;
         <&Xdp>::try_from(program).map_err(|source| BpfError::Program(Box::new(source)))
     }
+}
+
+/// Loads a program. The verifier gives up with EAGAIN when a signal is on its way to this thread;
+/// that says nothing about the program.
+fn load_program(program: &mut Xdp) -> Result<(), ProgramError> {
+    let interrupted = |result: &Result<(), ProgramError>| {
+        matches!(result, Err(ProgramError::LoadError { io_error, .. })
+            if io_error.kind() == io::ErrorKind::WouldBlock)
+    };
+    let mut result = program.load();
+    for _ in 1..LOAD_ATTEMPTS {
+        if !interrupted(&result) {
+            break;
+        }
+        result = program.load();
+    }
+    result
 }
 
 /// The verdict that a return value of `enum xdp_action` stands for.

@@ -135,7 +135,12 @@ impl Outline {
                 Ok(_) => {}
                 Err(error) => {
                     let (place, message) = (place(error.marker()), error.info().to_string());
-                    return Self::Broken { place, message };
+                    // It looks ahead for as long as a bracket may turn out to be a key, and
+                    // counts those it meets, up to 255.
+                    return match message.as_str() {
+                        "recursion limit exceeded" => Self::TooDeep(place),
+                        _ => Self::Broken { place, message },
+                    };
                 }
             }
         }

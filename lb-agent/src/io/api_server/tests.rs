@@ -105,7 +105,6 @@ fn problem(reply: &Reply, status: u16) -> (String, String) {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "a table of all paths")]
 async fn each_path_asks_the_loop_for_its_own_thing() {
     let server = Server::start().await;
     let (pool, name) = ("web".to_owned(), "web-1".to_owned());

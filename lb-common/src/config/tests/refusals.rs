@@ -45,6 +45,7 @@ fn nesting_beyond_reason_is_refused_where_it_begins() {
     assert_eq!(refused(&"[".repeat(65)), std::format!("edge.yaml:1:65: {message}"));
     assert_eq!(refused(&"- ".repeat(65)), std::format!("edge.yaml:1:129: {message}"));
     assert_eq!(refused(&"[\n".repeat(65)), std::format!("edge.yaml:65:1: {message}"));
+    assert_eq!(refused(&"[".repeat(100_000)), std::format!("edge.yaml:1:256: {message}"));
     let allowed = "[".repeat(64) + &"]".repeat(64);
     assert_eq!(refused(&allowed), "edge.yaml:1:1: invalid type: sequence, expected a mapping");
 }
