@@ -20,6 +20,7 @@ use crate::verdict::Reason;
 pub use classify::{Flow, Packet, classify};
 pub use decapsulate::decapsulate;
 pub use steer::flow_hash;
+pub use transition::{Arrival, owner};
 
 /// What the program knows besides frame and tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

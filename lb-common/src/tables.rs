@@ -3,6 +3,7 @@
 use crate::abi::{
     AddressKey, BackendEntry, BackendIndex, Pin, PoolEntry, ServiceEntry, ServiceKey, Slot, Ticks,
 };
+use crate::datapath::{Arrival, owner};
 use crate::verdict::PinEvent;
 
 /// The balancer's tables. All answers are those of one moment each: nothing is locked.
@@ -21,6 +22,16 @@ pub trait Tables {
 
     /// Backend number `index`.
     fn backend(&self, index: BackendIndex) -> Option<&BackendEntry>;
+
+    /// The backend of a packet in a slot in transition: [`owner`], unless an implementation has a
+    /// better place to run it in.
+    #[inline]
+    fn owner(&self, slot: Slot, arrival: &Arrival) -> BackendIndex
+    where
+        Self: Sized,
+    {
+        owner(self, slot, arrival)
+    }
 
     /// The bucket that a flow's pin would be in.
     fn pins(&self, hash: u64) -> Option<&Self::Pins>;

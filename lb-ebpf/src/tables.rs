@@ -14,6 +14,7 @@ use lb_common::abi::{
     BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, ServiceEntry,
     ServiceKey, Slot, TablePage, Ticks, pin_bucket,
 };
+use lb_common::datapath::{Arrival, owner};
 use lb_common::tables::{Pins, Tables};
 use lb_common::verdict::PinEvent;
 
@@ -47,6 +48,14 @@ pub(crate) struct Maps;
 
 impl Tables for Maps {
     type Pins = Bucket;
+
+    #[inline]
+    fn owner(&self, slot: Slot, arrival: &Arrival) -> BackendIndex {
+        let flags = u32::from(arrival.opening) | u32::from(arrival.udp) << 1;
+        // Fifteen bits, as every index: what the function returns was one.
+        let index = transition_owner(slot.word(), arrival.pool, arrival.hash, flags) & 0x7fff;
+        BackendIndex::new(index as u16).unwrap_or(BackendIndex::NONE)
+    }
 
     #[inline]
     fn pins(&self, hash: u64) -> Option<&Bucket> {
@@ -105,6 +114,16 @@ impl Tables for Maps {
     fn count_backend(&self, backend: BackendIndex, bytes: usize) {
         stats::count_backend(backend, bytes);
     }
+}
+
+/// The rules of a slot in transition, as a function of its own. The kernel verifies a global
+/// function once, for any arguments, instead of once for every way a packet can be parsed; and the
+/// ordinary path is not burdened with its registers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn transition_owner(slot: u32, pool: u32, hash: u64, flags: u32) -> u32 {
+    let arrival = Arrival { pool, hash, opening: flags & 1 != 0, udp: flags & 2 != 0 };
+    u32::from(owner(&Maps, Slot::from_word(slot), &arrival).value())
 }
 
 /// A bucket of the pin table, which all CPUs and the agent change at once.

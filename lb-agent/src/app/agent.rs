@@ -193,7 +193,8 @@ impl Agent {
         let mut tables = self.derived.tables.clone();
         tables.update(desired, &effective, &ids)?;
         let mut target = target(desired, &ids, &tables, ways);
-        keep_leaving(&mut target, &self.observed, &self.transitions.pinned(), ways);
+        let pinned = self.pinned(&target);
+        keep_leaving(&mut target, &self.observed, &pinned, ways);
         let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
         Ok(Prepared { derived: Derived { effective, ids, tables }, ops })
     }

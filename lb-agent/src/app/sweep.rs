@@ -11,6 +11,7 @@ use super::AgentError;
 use super::agent::Agent;
 use crate::core::plan::{Op, carry_out};
 use crate::core::sweep::{IdleTimeouts, Swept, Windows, sweep};
+use crate::core::target::Target;
 use crate::io::clock;
 
 /// What the last sweep left.
@@ -26,14 +27,17 @@ pub(super) struct Transitions {
     pub(super) awake: bool,
 }
 
-impl Transitions {
-    /// The backends that flows are pinned to.
-    pub(super) fn pinned(&self) -> BTreeSet<BackendIndex> {
-        self.flows.keys().copied().collect()
-    }
-}
-
 impl Agent {
+    /// The backends that flows are pinned to now; needed only if a backend of the maps is to go.
+    /// The last sweep may know nothing of them: they may be younger than it, or than this agent.
+    pub(super) fn pinned(&self, target: &Target) -> BTreeSet<BackendIndex> {
+        if self.observed.backends.keys().all(|index| target.backends.contains_key(index)) {
+            return BTreeSet::new();
+        }
+        let pins = self.datapath.maps.pins().filter(|pin| !pin.is_empty());
+        pins.map(|pin| pin.backend()).collect()
+    }
+
     /// Opens the windows of the slots that have come into transition since `before`.
     pub(super) fn open_windows(&mut self, before: &Image) {
         let (timeouts, now_ns) = (self.idle_timeouts(), clock::monotonic_ns());

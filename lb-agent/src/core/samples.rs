@@ -147,21 +147,23 @@ pub(crate) fn sample() -> impl Strategy<Value = Sample> {
     let pools = btree_map(0..4u8, pool(), 0..=3);
     let services = btree_map(0..5u8, (any::<u8>(), any::<bool>(), ports(), any::<bool>()), 0..=3);
     let mac = proptest::option::weighted(0.8, 0..3u8);
-    (pools, services, mac, any::<bool>()).prop_map(|(pools, services, mac, settled)| {
-        let pools: Vec<_> = pools.into_iter().map(name_pool).collect();
-        let service = |(number, (choice, udp, ports, v6)): (u8, (u8, bool, Vec<u16>, bool))| {
-            let pool = pools.get(usize::from(choice) % pools.len().max(1))?;
-            Some(SampleService {
-                name: format!("s{number}"),
-                vip: vip(number, v6),
-                protocol: if udp { "udp" } else { "tcp" },
-                ports,
-                pool: pool.name.clone(),
-            })
-        };
-        let services = services.into_iter().filter_map(service).collect();
-        Sample { pools, services, mac, settled }
-    })
+    (pools, services, mac, proptest::bool::weighted(0.3)).prop_map(
+        |(pools, services, mac, settled)| {
+            let pools: Vec<_> = pools.into_iter().map(name_pool).collect();
+            let service = |(number, (choice, udp, ports, v6)): (u8, (u8, bool, Vec<u16>, bool))| {
+                let pool = pools.get(usize::from(choice) % pools.len().max(1))?;
+                Some(SampleService {
+                    name: format!("s{number}"),
+                    vip: vip(number, v6),
+                    protocol: if udp { "udp" } else { "tcp" },
+                    ports,
+                    pool: pool.name.clone(),
+                })
+            };
+            let services = services.into_iter().filter_map(service).collect();
+            Sample { pools, services, mac, settled }
+        },
+    )
 }
 
 /// Of one, two and three pages; the first two differ in the number of slots alone.

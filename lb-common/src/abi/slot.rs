@@ -56,6 +56,18 @@ impl Slot {
         Self(self.0 & !(Self::INDEX_MASK << Self::INDEX_BITS))
     }
 
+    /// The word itself.
+    #[inline]
+    pub const fn word(self) -> u32 {
+        self.0
+    }
+
+    /// The slot of a word that was one.
+    #[inline]
+    pub const fn from_word(word: u32) -> Self {
+        Self(word)
+    }
+
     /// Backend of new flows.
     #[inline]
     pub const fn current(self) -> BackendIndex {

@@ -1,6 +1,6 @@
 //! Step 3: from a flow to its backend: the keyed hash, then one slot of the pool's table.
 
-use super::transition::{self, Arrival};
+use super::transition::Arrival;
 use super::{Flow, Packet, slot_place};
 use crate::abi::{BackendIndex, Family, PoolEntry};
 use crate::hash;
@@ -42,11 +42,7 @@ pub(super) fn backend<T: Tables>(
     let slot = tables.slot(page, offset)?;
     let backend = if slot.consult() {
         let udp = packet.flow.protocol == protocol::UDP;
-        transition::owner(
-            tables,
-            slot,
-            &Arrival { pool: index, hash, opening: packet.opening, udp },
-        )
+        tables.owner(slot, &Arrival { pool: index, hash, opening: packet.opening, udp })
     } else {
         slot.current()
     };

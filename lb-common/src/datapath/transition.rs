@@ -21,20 +21,20 @@ use crate::verdict::PinEvent;
 
 /// What the rules want to know of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Arrival {
+pub struct Arrival {
     /// Index of the pool it is for.
-    pub(super) pool: u32,
+    pub pool: u32,
     /// Hash of its flow.
-    pub(super) hash: u64,
+    pub hash: u64,
     /// Whether it opens a connection: TCP with SYN and without ACK.
-    pub(super) opening: bool,
+    pub opening: bool,
     /// Whether it is UDP.
-    pub(super) udp: bool,
+    pub udp: bool,
 }
 
 /// The backend of a packet in a slot whose `consult` is set; [`BackendIndex::NONE`] for nobody.
 #[inline]
-pub(super) fn owner<T: Tables>(tables: &T, slot: Slot, arrival: &Arrival) -> BackendIndex {
+pub fn owner<T: Tables>(tables: &T, slot: Slot, arrival: &Arrival) -> BackendIndex {
     let now = tables.now();
     let previous = usable(tables, slot.previous(), arrival.pool);
     let Some(pins) = tables.pins(arrival.hash) else {

@@ -212,26 +212,3 @@ impl Readers {
         }
     }
 }
-
-#[test]
-fn tmp_counts() {
-    use proptest::strategy::ValueTree;
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let (mut all, mut kept, mut afresh, mut awaits, mut leaving, mut consult) = (0, 0, 0, 0, 0, 0);
-    for _ in 0..256 {
-        let (limits, samples) = history().new_tree(&mut runner).unwrap().current();
-        all += samples.len();
-        for step in Agent::steps(&limits, &samples) {
-            kept += 1;
-            afresh += usize::from(is_afresh(&step.ops));
-            awaits += usize::from(step.ops.first() == Some(&Op::AwaitReaders));
-            leaving += usize::from(step.target.backends.values().any(|b| b.flags & 4 == 0));
-            consult += usize::from(
-                tables(&after(&step.observed, &step.ops))
-                    .values()
-                    .any(|(_, s)| s.iter().any(|s| s.consult())),
-            );
-        }
-    }
-    panic!("{all} {kept} {afresh} {awaits} {leaving} {consult}");
-}

@@ -71,8 +71,8 @@ fn the_kernel_accepts_the_program_and_says_what_it_costs() {
     println!("{instructions} instructions verified, {translated_bytes} bytes translated");
     assert!(!datapath.adopted);
     assert!(translated_bytes > 0);
-    // The kernel's limit is a million; a tenth of it leaves room for older verifiers.
-    assert!((1..100_000).contains(&instructions), "{instructions}");
+    // The kernel's limit is a million; a quarter of it leaves room for older verifiers.
+    assert!((1..250_000).contains(&instructions), "{instructions}");
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn services_that_fill_their_map_can_all_be_replaced() {
 
     let step = change("81, 444");
 
-    assert_eq!(names(&step.ops), "RemoveService RemoveService PutService PutService");
+    assert_eq!(names(&step.ops), "RemoveService PutService RemoveService PutService");
 }
 
 #[test]
