@@ -14,8 +14,10 @@ mod agent;
 mod change;
 mod doctor;
 mod error;
+mod flows;
 mod interfaces;
 mod socket;
+mod sweep;
 mod trace;
 mod views;
 
@@ -35,6 +37,8 @@ use agent::Agent;
 
 /// How often next hops are verified again: the kernel does not see our packets use them.
 const NEXT_HOP_REFRESH: Duration = Duration::from_secs(5);
+/// How often pins are swept while any slot is in transition: about their unit of time.
+const SWEEP: Duration = Duration::from_secs(1);
 /// Calls that may wait while the loop is busy.
 const CALLS_QUEUED: usize = 64;
 
@@ -82,6 +86,8 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
 
     let mut tick = interval(NEXT_HOP_REFRESH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sweep_tick = interval(SWEEP);
+    sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     info!(socket = %socket.path().display(), "ready");
     loop {
         tokio::select! {
@@ -91,6 +97,7 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
                 let _ = answer.send(agent.handle(request).await);
             }
             Some(()) = changes.next() => agent.follow_next_hops().await,
+            _ = sweep_tick.tick() => agent.sweep(),
             _ = tick.tick() => agent.refresh_next_hops().await,
             _ = hangup.recv() => agent.reload().await,
             _ = terminate.recv() => break,

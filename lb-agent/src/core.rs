@@ -12,6 +12,7 @@ pub mod overrides;
 pub mod plan;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod sweep;
 pub mod tables;
 pub mod target;
 pub mod way;

@@ -5,6 +5,7 @@
 pub mod api_server;
 pub mod bpf;
 pub mod capabilities;
+pub mod clock;
 pub mod datapath_log;
 pub mod files;
 pub mod host;

@@ -7,7 +7,13 @@
 //!
 //! Addresses are 16 bytes in network order; an IPv4 address fills the first four.
 
+mod pin;
+mod slot;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use pin::{PINS_PER_BUCKET, Pin, PinBucket, Ticks, pin_bucket};
+pub use slot::{BackendIndex, Slot};
 
 /// Version of everything in this file. Pinned maps live in a directory that carries it.
 pub const LAYOUT_VERSION: u32 = 1;
@@ -22,10 +28,14 @@ pub mod map {
     pub const TABLE_PAGES: &str = "TABLE_PAGES";
     /// Array: backend index -> [`super::BackendEntry`].
     pub const BACKENDS: &str = "BACKENDS";
+    /// Memory-mapped array: bucket number -> [`super::PinBucket`].
+    pub const PINS: &str = "PINS";
     /// Per-CPU array: [`crate::verdict::Reason`] -> [`super::Counter`].
     pub const REASON_COUNTERS: &str = "REASON_COUNTERS";
     /// Per-CPU array: service index -> [`super::Counter`].
     pub const SERVICE_COUNTERS: &str = "SERVICE_COUNTERS";
+    /// Per-CPU array: [`crate::verdict::PinEvent`] -> [`super::Counter`].
+    pub const PIN_COUNTERS: &str = "PIN_COUNTERS";
     /// Per-CPU array: backend index -> [`super::Counter`].
     pub const BACKEND_COUNTERS: &str = "BACKEND_COUNTERS";
 
@@ -41,6 +51,8 @@ pub mod map {
 pub mod global {
     /// `[u64; 2]`: the cluster's hash seed.
     pub const HASH_SEED: &str = "HASH_SEED";
+    /// `u32`: number of buckets of the pin table.
+    pub const PIN_BUCKETS: &str = "PIN_BUCKETS";
 }
 
 /// IP version as the maps write it.
@@ -200,94 +212,6 @@ pub const SLOT_BITS: u32 = 10;
 #[repr(C)]
 pub struct TablePage(pub [Slot; SLOTS_PER_PAGE as usize]);
 
-/// One slot of a Maglev table.
-///
-/// ```text
-///  31      30       29 .. 15      14 .. 0
-/// +-------+--------+-------------+-------------+
-/// |consult|reserved| previous    | current     |
-/// +-------+--------+-------------+-------------+
-/// ```
-/// Index 0 means "none". `consult` = 0 sends every packet to `current`; the transition rules that
-/// read `previous` apply only when it is set.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
-#[repr(transparent)]
-pub struct Slot(u32);
-
-impl Slot {
-    /// Width of a backend index in a slot, bits.
-    const INDEX_BITS: u32 = 15;
-    const INDEX_MASK: u32 = (1 << Self::INDEX_BITS) - 1;
-    const CONSULT: u32 = 1 << 31;
-
-    /// A slot that nothing is moving in.
-    pub const fn clean(current: BackendIndex) -> Self {
-        Self(current.0 as u32)
-    }
-
-    /// A slot whose flows are on their way from `previous` to `current`.
-    pub const fn in_transition(current: BackendIndex, previous: BackendIndex) -> Self {
-        Self(current.0 as u32 | (previous.0 as u32) << Self::INDEX_BITS | Self::CONSULT)
-    }
-
-    /// Backend of new flows.
-    #[inline]
-    pub const fn current(self) -> BackendIndex {
-        BackendIndex((self.0 & Self::INDEX_MASK) as u16)
-    }
-
-    /// Backend of the flows that are older than the last change; index 0 if there is none.
-    #[inline]
-    pub const fn previous(self) -> BackendIndex {
-        BackendIndex(((self.0 >> Self::INDEX_BITS) & Self::INDEX_MASK) as u16)
-    }
-
-    /// Whether the flow table must be asked before `current` may be used.
-    #[inline]
-    pub const fn consult(self) -> bool {
-        self.0 & Self::CONSULT != 0
-    }
-}
-
-/// Place of a backend in the backend map, 1..=[`BackendIndex::MAX`]; 0 means "none".
-#[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Debug,
-    Default,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
-)]
-#[repr(transparent)]
-pub struct BackendIndex(u16);
-
-impl BackendIndex {
-    /// No backend.
-    pub const NONE: Self = Self(0);
-    /// The largest index a slot can hold.
-    pub const MAX: u16 = (1 << Slot::INDEX_BITS) - 1;
-
-    /// Index `value`, if it names a backend that a slot can hold.
-    pub const fn new(value: u16) -> Option<Self> {
-        if value == 0 || value > Self::MAX { None } else { Some(Self(value)) }
-    }
-
-    /// The number itself.
-    #[inline]
-    pub const fn value(self) -> u16 {
-        self.0
-    }
-}
-
 /// Everything the program needs to send a packet to one backend: one cache line.
 #[derive(
     Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -324,6 +248,10 @@ impl BackendEntry {
 
     /// The next hop's link-layer address, egress interface and MTU are resolved.
     pub const NEXT_HOP_KNOWN: u8 = 1 << 0;
+    /// It is up: flows that belong to it go to it, even while it drains.
+    pub const USABLE: u8 = 1 << 1;
+    /// It takes new flows: it is in its pool's table.
+    pub const ACCEPTS_NEW: u8 = 1 << 2;
 }
 
 /// Packets and bytes, as counted on one CPU. Bytes are those of the received frame.

@@ -10,6 +10,7 @@ mod decapsulate;
 mod encapsulate;
 mod lookup;
 mod steer;
+mod transition;
 
 use crate::abi::TableRef;
 use crate::frame::Frame;
@@ -19,6 +20,7 @@ use crate::verdict::Reason;
 pub use classify::{Flow, Packet, classify};
 pub use decapsulate::decapsulate;
 pub use steer::flow_hash;
+pub use transition::{Arrival, owner};
 
 /// What the program knows besides frame and tables.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,7 +55,8 @@ fn balance<F: Frame, T: Tables>(
 
     let pool = tables.pool(service.pool).ok_or(Reason::NoBackend)?;
     let hash = flow_hash(context.hash_seed, &packet.flow);
-    let index = steer::backend(tables, pool.table, hash).ok_or(Reason::NoBackend)?;
+    let index =
+        steer::backend(tables, (service.pool, pool), &packet, hash).ok_or(Reason::NoBackend)?;
     let backend = tables.backend(index).ok_or(Reason::NoBackend)?;
 
     encapsulate::admit(&packet, backend, context.ingress_ifindex)?;

@@ -3,18 +3,24 @@
 //! An [`Image`] is what the maps hold: the agent plans from one to another, tests fill the kernel
 //! from one, and [`Recorder`] lets the pipeline run over one while it notes what was looked up.
 
+mod buffer;
+mod pins;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::vec;
+use std::sync::Arc;
 use std::vec::Vec;
 
 use crate::abi::{
     AddressKey, BackendEntry, BackendIndex, Counter, PoolEntry, ServiceEntry, ServiceKey, Slot,
-    TableRef,
+    TableRef, Ticks,
 };
 use crate::datapath::slot_place;
-use crate::frame::{Frame, Header};
 use crate::tables::{OriginTables, Tables};
+use crate::verdict::PinEvent;
+
+pub use buffer::Buffer;
+pub use pins::{HostBucket, PinTable};
 
 /// The balancer's maps, counters aside.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -23,8 +29,8 @@ pub struct Image {
     pub services: BTreeMap<ServiceKey, ServiceEntry>,
     /// Pools by index; free entries are absent.
     pub pools: BTreeMap<u32, PoolEntry>,
-    /// Pages in use, by number.
-    pub pages: BTreeMap<u32, Vec<Slot>>,
+    /// Pages in use, by number. A copy of the image shares them.
+    pub pages: BTreeMap<u32, Arc<Vec<Slot>>>,
     /// Backends by index; free entries are absent.
     pub backends: BTreeMap<BackendIndex, BackendEntry>,
 }
@@ -32,18 +38,23 @@ pub struct Image {
 impl Image {
     /// The slots of a table, in order; slots of absent pages are empty.
     pub fn table(&self, table: TableRef) -> impl Iterator<Item = Slot> + '_ {
-        (0..table.slots()).map(move |slot| {
-            let (page, offset) = slot_place(table, slot);
-            self.slot_at(page, offset).unwrap_or_default()
-        })
+        (0..table.slots()).map(move |slot| self.slot(table, slot))
     }
 
-    /// Whether a table consists of exactly these slots.
-    pub fn holds(&self, table: TableRef, slots: &[Slot]) -> bool {
+    /// Slot number `slot` of a table; empty if its page is absent.
+    pub fn slot(&self, table: TableRef, slot: u32) -> Slot {
+        let (page, offset) = slot_place(table, slot);
+        self.slot_at(page, offset).unwrap_or_default()
+    }
+
+    /// Whether a table sends new flows where the table of `slots` would.
+    pub fn steers_like(&self, table: TableRef, slots: &[Slot]) -> bool {
         let pages = slots.chunks(crate::abi::SLOTS_PER_PAGE as usize);
         table.slots() as usize == slots.len()
             && (table.first_page()..).zip(pages).all(|(number, wanted)| {
-                self.pages.get(&number).is_some_and(|page| page.starts_with(wanted))
+                let page = self.pages.get(&number).map(|page| page.as_slice()).unwrap_or_default();
+                let same = |(have, want): (&Slot, &Slot)| have.current() == want.current();
+                page.len() >= wanted.len() && page.iter().zip(wanted).all(same)
             })
     }
 
@@ -51,7 +62,16 @@ impl Image {
     pub fn put_table(&mut self, first_page: u32, slots: &[Slot]) {
         let pages = slots.chunks(crate::abi::SLOTS_PER_PAGE as usize);
         for (number, chunk) in (first_page..).zip(pages) {
-            self.pages.insert(number, chunk.to_vec());
+            self.pages.insert(number, Arc::new(chunk.to_vec()));
+        }
+    }
+
+    /// Writes one slot of a page that is there.
+    pub fn put_slot(&mut self, page: u32, offset: u32, slot: Slot) {
+        let page = self.pages.get_mut(&page).map(Arc::make_mut);
+        let place = page.and_then(|page| page.get_mut(offset as usize));
+        if let Some(place) = place {
+            *place = slot;
         }
     }
 
@@ -77,6 +97,8 @@ pub struct Lookups {
 #[derive(Debug)]
 pub struct Recorder<'i> {
     image: &'i Image,
+    pins: &'i PinTable,
+    now: Ticks,
     notes: RefCell<Notes>,
 }
 
@@ -85,12 +107,13 @@ struct Notes {
     lookups: Lookups,
     services: BTreeMap<u32, Counter>,
     backends: BTreeMap<BackendIndex, Counter>,
+    pin_events: BTreeMap<u32, u64>,
 }
 
 impl<'i> Recorder<'i> {
-    /// Tables over `image`, with nothing counted.
-    pub fn new(image: &'i Image) -> Self {
-        Self { image, notes: RefCell::default() }
+    /// Tables over `image` and `pins` at the time `now`, with nothing counted.
+    pub fn new(image: &'i Image, pins: &'i PinTable, now: Ticks) -> Self {
+        Self { image, pins, now, notes: RefCell::default() }
     }
 
     /// What was looked up since the last call.
@@ -103,6 +126,11 @@ impl<'i> Recorder<'i> {
         self.notes.borrow().services.clone()
     }
 
+    /// How often an event came up.
+    pub fn pin_events(&self, event: PinEvent) -> u64 {
+        self.notes.borrow().pin_events.get(&event.index()).copied().unwrap_or(0)
+    }
+
     /// Counters by backend index.
     pub fn backend_counters(&self) -> BTreeMap<BackendIndex, Counter> {
         self.notes.borrow().backends.clone()
@@ -110,6 +138,20 @@ impl<'i> Recorder<'i> {
 }
 
 impl Tables for Recorder<'_> {
+    type Pins = HostBucket;
+
+    fn pins(&self, hash: u64) -> Option<&HostBucket> {
+        self.pins.bucket(hash)
+    }
+
+    fn now(&self) -> Ticks {
+        self.now
+    }
+
+    fn count_pin(&self, event: PinEvent) {
+        *self.notes.borrow_mut().pin_events.entry(event.index()).or_default() += 1;
+    }
+
     fn service(&self, key: &ServiceKey) -> Option<&ServiceEntry> {
         let entry = self.image.services.get(key)?;
         self.notes.borrow_mut().lookups.service = Some((*key, *entry));
@@ -164,60 +206,6 @@ impl OriginTables for OriginImage {
 
     fn serves(&self, vip: &AddressKey) -> bool {
         self.vips.contains(vip)
-    }
-}
-
-/// A frame in memory with room in front, as a driver would hand it over.
-#[derive(Clone, Debug)]
-pub struct Buffer {
-    bytes: Vec<u8>,
-    front: usize,
-}
-
-impl Buffer {
-    /// What room gained at the front is filled with: whatever the pipeline does not overwrite
-    /// shows in a test.
-    const POISON: u8 = 0xa5;
-
-    /// A copy of `frame` with `headroom` bytes before it.
-    pub fn new(frame: &[u8], headroom: usize) -> Self {
-        let mut bytes = vec![Self::POISON; headroom];
-        bytes.extend_from_slice(frame);
-        Self { bytes, front: headroom }
-    }
-
-    /// The frame as it stands.
-    pub fn as_slice(&self) -> &[u8] {
-        self.bytes.get(self.front..).unwrap_or_default()
-    }
-}
-
-impl Frame for Buffer {
-    fn len(&self) -> usize {
-        self.bytes.len() - self.front
-    }
-
-    fn header<T: Header>(&self, at: usize) -> Option<&T> {
-        let bytes = self.bytes.get(self.front.checked_add(at)?..)?;
-        T::ref_from_prefix(bytes).ok().map(|(header, _)| header)
-    }
-
-    fn header_mut<T: Header>(&mut self, at: usize) -> Option<&mut T> {
-        let bytes = self.bytes.get_mut(self.front.checked_add(at)?..)?;
-        T::mut_from_prefix(bytes).ok().map(|(header, _)| header)
-    }
-
-    fn push_front(&mut self, bytes: usize) -> Option<()> {
-        self.front = self.front.checked_sub(bytes)?;
-        Some(())
-    }
-
-    fn pull_front(&mut self, bytes: usize) -> Option<()> {
-        if bytes > self.len() {
-            return None;
-        }
-        self.front += bytes;
-        Some(())
     }
 }
 

@@ -1,11 +1,16 @@
 //! What the pipeline looks up: the BPF maps in the kernel, [`crate::image::Image`] on the host.
 
 use crate::abi::{
-    AddressKey, BackendEntry, BackendIndex, PoolEntry, ServiceEntry, ServiceKey, Slot,
+    AddressKey, BackendEntry, BackendIndex, Pin, PoolEntry, ServiceEntry, ServiceKey, Slot, Ticks,
 };
+use crate::datapath::{Arrival, owner};
+use crate::verdict::PinEvent;
 
 /// The balancer's tables. All answers are those of one moment each: nothing is locked.
 pub trait Tables {
+    /// One bucket of the pin table.
+    type Pins: Pins;
+
     /// The service of exactly this VIP, protocol and port.
     fn service(&self, key: &ServiceKey) -> Option<&ServiceEntry>;
 
@@ -18,11 +23,39 @@ pub trait Tables {
     /// Backend number `index`.
     fn backend(&self, index: BackendIndex) -> Option<&BackendEntry>;
 
+    /// The backend of a packet in a slot in transition: [`owner`], unless an implementation has a
+    /// better place to run it in.
+    #[inline]
+    fn owner(&self, slot: Slot, arrival: &Arrival) -> BackendIndex
+    where
+        Self: Sized,
+    {
+        owner(self, slot, arrival)
+    }
+
+    /// The bucket that a flow's pin would be in.
+    fn pins(&self, hash: u64) -> Option<&Self::Pins>;
+
+    /// The time, as pins keep it.
+    fn now(&self) -> Ticks;
+
+    /// Counts a flow that found no room for its pin, or an embryonic pin that made room.
+    fn count_pin(&self, event: PinEvent);
+
     /// Counts one packet of `bytes` for a service.
     fn count_service(&self, service: u32, bytes: usize);
 
     /// Counts one packet of `bytes` for a backend.
     fn count_backend(&self, backend: BackendIndex, bytes: usize);
+}
+
+/// One bucket of the pin table. Other CPUs work on it at the same time.
+pub trait Pins {
+    /// The pin at a place below [`crate::abi::PINS_PER_BUCKET`].
+    fn load(&self, place: usize) -> Pin;
+
+    /// Puts `new` in a place that still holds `expected`; false, and no change, if it does not.
+    fn replace(&self, place: usize, expected: Pin, new: Pin) -> bool;
 }
 
 /// The tables of lb-origin.

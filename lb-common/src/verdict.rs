@@ -85,5 +85,44 @@ reasons! {
     }
 }
 
+/// What can go wrong when a flow is to be pinned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum PinEvent {
+    /// A pin of a connection that never went on gave way to another flow's.
+    Evicted,
+    /// No place for a flow: its bucket is full of established ones.
+    Full,
+}
+
+impl PinEvent {
+    /// Every event, in the order of their counters.
+    pub const ALL: [Self; 2] = [Self::Evicted, Self::Full];
+    /// Number of events, and so of counters.
+    pub const COUNT: u32 = 2;
+
+    /// Place of the event's counter.
+    #[inline]
+    pub const fn index(self) -> u32 {
+        self as u32
+    }
+
+    /// The name used in metrics, tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Evicted => "evicted",
+            Self::Full => "full",
+        }
+    }
+
+    /// One sentence for the operator.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Evicted => "An unconfirmed connection's pin gave way to a newer one's.",
+            Self::Full => "A flow found no room for its pin; it may move when its slot settles.",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -55,3 +55,56 @@ pub struct Ports {
     /// Port of the receiver.
     pub destination: U16,
 }
+
+/// A TCP header without options (RFC 9293 §3.1), as far as its flags.
+///
+/// ```text
+/// +-------------------------------+-------------------------------+
+/// |                             ports                             |
+/// +---------------------------------------------------------------+
+/// |                        sequence number                        |
+/// +---------------------------------------------------------------+
+/// |                     acknowledgement number                    |
+/// +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
+/// |offset |reservd|C|E|U|A|P|R|S|F|            window             |
+/// +-------+-------+-+-+-+-+-+-+-+-+-------------------------------+
+/// |           checksum            |        urgent pointer         |
+/// +-------------------------------+-------------------------------+
+/// ```
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Tcp {
+    /// Both ports.
+    pub ports: Ports,
+    /// Sequence and acknowledgement number.
+    pub numbers: [u8; 8],
+    /// Length of the header in words of 4 bytes, in the high half.
+    pub data_offset: u8,
+    /// Control bits.
+    pub flags: u8,
+    /// Window, checksum, urgent pointer.
+    pub rest: [u8; 6],
+}
+
+impl Tcp {
+    const SYN: u8 = 0x02;
+    const ACK: u8 = 0x10;
+
+    /// Whether the segment opens a connection: SYN without ACK.
+    #[inline]
+    pub const fn is_opening(&self) -> bool {
+        self.flags & (Self::SYN | Self::ACK) == Self::SYN
+    }
+}
+
+/// A UDP header (RFC 768).
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Udp {
+    /// Both ports.
+    pub ports: Ports,
+    /// Bytes of header and payload.
+    pub length: U16,
+    /// Checksum.
+    pub checksum: U16,
+}

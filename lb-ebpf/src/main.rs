@@ -5,6 +5,7 @@
 
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
 mod frame;

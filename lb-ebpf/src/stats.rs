@@ -3,7 +3,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::PerCpuArray;
 use lb_common::abi::{BackendIndex, Counter};
-use lb_common::verdict::Reason;
+use lb_common::verdict::{PinEvent, Reason};
 
 #[map]
 static REASON_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(Reason::COUNT, 0);
@@ -13,6 +13,15 @@ static SERVICE_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(1,
 
 #[map]
 static BACKEND_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(1, 0);
+
+#[map]
+static PIN_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(PinEvent::COUNT, 0);
+
+/// Counts trouble with a pin; bytes have no meaning there.
+#[inline]
+pub(crate) fn count_pin(event: PinEvent) {
+    add(PIN_COUNTERS.get_ptr_mut(event.index()), 0);
+}
 
 /// Counts how a packet ended.
 #[inline]

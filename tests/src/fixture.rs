@@ -11,8 +11,9 @@ pub mod kernel;
 mod maps;
 pub mod origin;
 
+use lb_common::abi::Ticks;
 use lb_common::datapath::{Context, process};
-use lb_common::image::{Buffer, Image, Recorder};
+use lb_common::image::{Buffer, Image, PinTable, Recorder};
 use lb_common::verdict::Reason;
 
 pub use catalogue::catalogue;
@@ -44,6 +45,8 @@ pub struct Fixture {
 pub fn on_the_host(image: &Image, seed: [u64; 2], frame: &[u8]) -> (Reason, Vec<u8>) {
     let mut buffer = Buffer::new(frame, HEADROOM);
     let context = Context { hash_seed: seed, ingress_ifindex: INGRESS_IFINDEX };
-    let reason = process(&mut buffer, &Recorder::new(image), &context);
+    let pins = PinTable::new(1);
+    let tables = Recorder::new(image, &pins, Ticks::default());
+    let reason = process(&mut buffer, &tables, &context);
     (reason, buffer.as_slice().to_vec())
 }

@@ -1,9 +1,9 @@
 //! What the tests that need a kernel share: hosts made of namespaces, processes, HTTP traffic.
 //!
 //! [`topology`] builds client, router, balancer and origins as network namespaces and runs the
-//! real binaries in them; [`http`] is the traffic; [`process`] starts, watches and ends
-//! everything. The tests are in tests/tests/*.rs, by behaviour; the demo is bin/demo.rs.
-//! Nothing here is shipped, and nothing outlives the test process.
+//! real binaries in them; [`http`] is the traffic, [`flows`] is traffic that lasts; [`process`]
+//! starts, watches and ends everything. The tests are in tests/tests/*.rs, by behaviour; the demo
+//! is bin/demo.rs. Nothing here is shipped, and nothing outlives the test process.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,7 @@
     reason = "a fixture that panics fails its test"
 )]
 pub mod fixture;
+pub mod flows;
 pub mod http;
 #[expect(
     clippy::indexing_slicing,

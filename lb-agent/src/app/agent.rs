@@ -1,6 +1,6 @@
 //! The agent's state, and the way from what is wanted to what the maps hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -11,13 +11,14 @@ use tracing::{error, info, warn};
 
 use super::interfaces::{Interfaces, absences};
 use super::socket::Socket;
+use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::effective::{EffectivePool, effective};
 use crate::core::ids::Ids;
 use crate::core::overrides::Overrides;
-use crate::core::plan::{Op, carry_out, plan};
+use crate::core::plan::{Op, carry_out, plan, resting_after};
 use crate::core::tables::Tables;
-use crate::core::target::{Ways, target};
+use crate::core::target::{Ways, keep_leaving, outer_destination, target};
 use crate::core::way::Way;
 use crate::io::bpf::{Attachments, Datapath, LoadOptions};
 use crate::io::capabilities;
@@ -46,6 +47,10 @@ pub(super) struct Agent {
     pub(super) ways: Ways,
     /// What the maps hold: read once, then kept in step with every write.
     pub(super) observed: Image,
+    /// What is in transition.
+    pub(super) transitions: Transitions,
+    /// Pages that packets may still be reading.
+    pub(super) resting: BTreeSet<u32>,
     /// Why the last reload was refused.
     pub(super) reload_failure: Option<String>,
     /// Interfaces of the configuration that are not attached, and why.
@@ -78,7 +83,7 @@ impl Agent {
         // Before anything is loaded: another agent may be listening.
         let socket = Socket::listen(&options.socket).await?;
         let (netlink, changes) = Netlink::connect().await?;
-        let ways = ways(&netlink, &desired).await?;
+        let ways = ways(&netlink, &desired, &Image::default()).await?;
         let interfaces = Interfaces::find(&netlink, &desired).await?;
         let pins = Pins::open(&options.pin_dir)?;
         let new_pins = pins.undo_unless_kept();
@@ -113,6 +118,8 @@ impl Agent {
             derived,
             ways,
             observed,
+            transitions: Transitions::default(),
+            resting: BTreeSet::new(),
             reload_failure: None,
             not_attached: BTreeMap::new(),
         };
@@ -142,6 +149,8 @@ impl Agent {
             }
             return Err(error);
         }
+        // Windows are not stored: what is in transition waits for its whole time-out again.
+        self.open_windows(&Image::default());
         self.detach_others(interfaces);
         self.note(absences(interfaces));
         let Self { datapath: Datapath { adopted, .. }, observed, .. } = &*self;
@@ -180,17 +189,20 @@ impl Agent {
         ways: &Ways,
     ) -> Result<Prepared, AgentError> {
         let effective = effective(desired, overrides);
-        let ids = self.derived.ids.assign(desired)?;
+        let ids = Ids::adopt(&self.observed).assign(desired)?;
         let mut tables = self.derived.tables.clone();
         tables.update(desired, &effective, &ids)?;
-        let target = target(desired, &ids, &tables, ways);
-        let ops = plan(&self.observed, &target, &desired.limits)?;
+        let mut target = target(desired, &ids, &tables, ways);
+        let pinned = self.pinned(&target);
+        keep_leaving(&mut target, &self.observed, &pinned, ways);
+        let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
         Ok(Prepared { derived: Derived { effective, ids, tables }, ops })
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that
     /// the next change repairs what is left.
     pub(super) fn commit(&mut self, prepared: Prepared) -> Result<(), AgentError> {
+        let before = self.observed.clone();
         for op in &prepared.ops {
             if let Err(error) = self.datapath.maps.execute(op) {
                 self.observed = self.datapath.maps.observe()?;
@@ -198,14 +210,19 @@ impl Agent {
             }
             carry_out(&mut self.observed, op);
         }
-        self.derived = prepared.derived;
+        let Prepared { derived, ops } = prepared;
+        self.resting = resting_after(&self.resting, &before, &self.observed, &ops);
+        self.derived = derived;
+        if ops.iter().any(|op| matches!(op, Op::PutPool { .. })) {
+            self.open_windows(&before);
+        }
         Ok(())
     }
 
     /// Takes over whatever routes and neighbours say now.
     #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     pub(super) async fn follow_next_hops(&mut self) {
-        let ways = match ways(&self.netlink, &self.desired).await {
+        let ways = match ways(&self.netlink, &self.desired, &self.observed).await {
             Ok(ways) => ways,
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "cannot read the next hops");
@@ -263,10 +280,15 @@ pub(super) fn text_hash(text: &str) -> u64 {
     stable_hash(NAME_SEED, text.as_bytes())
 }
 
-/// The ways to every backend of a configuration.
-pub(super) async fn ways(netlink: &Netlink, desired: &Desired) -> Result<Ways, AgentError> {
+/// The ways to every backend of a configuration, and to those in the maps that are leaving.
+pub(super) async fn ways(
+    netlink: &Netlink,
+    desired: &Desired,
+    observed: &Image,
+) -> Result<Ways, AgentError> {
     let backends = desired.pools.values().flat_map(|pool| pool.backends.values());
     let mut addresses: Vec<IpAddr> = backends.map(|backend| backend.address).collect();
+    addresses.extend(observed.backends.values().map(outer_destination));
     addresses.sort_unstable();
     addresses.dedup();
     let ways = netlink.ways(&addresses).await?;

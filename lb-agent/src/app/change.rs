@@ -125,7 +125,7 @@ impl Agent {
         // One that was lost comes back some time; that must not stand in the way of other changes.
         let known = |name: &&String| self.desired.interfaces.iter().any(|each| each.name == **name);
         self.options.refuse_absent(interfaces.absent.iter().filter(|name| !known(name)))?;
-        let ways = ways(&self.netlink, desired).await?;
+        let ways = ways(&self.netlink, desired, &self.observed).await?;
         let overrides = self.state.overrides.kept_for(desired);
         let prepared = self.prepare(desired, &overrides, &ways)?;
         Ok(Considered { interfaces, ways, overrides, prepared })

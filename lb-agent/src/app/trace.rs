@@ -6,12 +6,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use lb_common::abi::BackendIndex;
+use lb_common::abi::{BackendIndex, Ticks};
 use lb_common::api::{Trace, TraceRequest, TraceStep};
 use lb_common::config::Protocol;
 use lb_common::datapath::{Context, classify, flow_hash, process};
 use lb_common::hash;
-use lb_common::image::{Buffer, Lookups, Recorder};
+use lb_common::image::{Buffer, Lookups, PinTable, Recorder};
 use lb_common::verdict::Verdict;
 use lb_common::wire::Ports;
 use lb_common::wire::ethernet::{self, Ethernet};
@@ -24,6 +24,7 @@ use zerocopy::big_endian::{U16, U32};
 use super::agent::Agent;
 use super::views::{self, verdict_name};
 use crate::io::api_server::Answer;
+use crate::io::clock;
 
 /// Room in front of the frame, as XDP drivers leave (`XDP_PACKET_HEADROOM`).
 const HEADROOM: usize = 256;
@@ -37,7 +38,10 @@ impl Agent {
         let ifindex = self.attachments.iter().next().map_or(0, |(_, each)| each.ifindex);
         let context = Context { hash_seed: self.desired.hash_seed, ingress_ifindex: ifindex };
 
-        let tables = Recorder::new(&self.observed);
+        // A copy: what the rules would do to the pins, they do to this one.
+        let pins = PinTable::from_pins(self.datapath.maps.pins());
+        let now = Ticks::at(clock::monotonic_ns());
+        let tables = Recorder::new(&self.observed, &pins, now);
         let mut modelled = Buffer::new(&frame, HEADROOM);
         let reason = process(&mut modelled, &tables, &context);
         let lookups = tables.take_lookups();

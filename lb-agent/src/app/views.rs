@@ -6,13 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use lb_common::abi::{BackendIndex, Counter, LAYOUT_VERSION};
 use lb_common::api::{
     API_VERSION, Backend, ConfigText, InterfaceStatus, Item, List, NextHop, NextHopState, Operator,
-    PinStatus, Problem, ReasonCount, Service, Status, Traffic,
+    Problem, ReasonCount, Service, Status, Traffic,
 };
 use lb_common::config;
 use lb_common::verdict::{Reason, Verdict};
 use serde::Serialize;
 
 use super::agent::Agent;
+use super::flows;
 use crate::core::effective::{EffectivePool, State};
 use crate::core::way::Way;
 use crate::io::api_server::Answer;
@@ -37,7 +38,7 @@ pub(super) fn status(agent: &Agent) -> Answer {
         pools: agent.desired.pools.len(),
         backends: agent.desired.pools.values().map(|pool| pool.backends.len()).sum(),
         map_memory_bytes: memory_bytes(&agent.desired.limits, agent.host.possible_cpus),
-        pins: PinStatus::default(),
+        pins: flows::pin_status(agent).map_err(|error| unreadable(&error))?,
         reasons: counters.into_iter().map(|(reason, count)| reason_count(reason, count)).collect(),
         warnings: warnings(agent),
     };
@@ -168,6 +169,7 @@ pub(super) fn backends(agent: &Agent, only: Option<&str>) -> Answer {
             let view = backend_view(agent, &shares, (name, backend_name), backend);
             views.push(view.map_err(|error| unreadable(&error))?);
         }
+        views.extend(flows::leaving(agent, name).map_err(|error| unreadable(&error))?);
     }
     list(agent, "BackendList", views)
 }
@@ -217,7 +219,7 @@ fn backend_view(
         weight_effective: effective.map_or(0, |effective| u32::from(effective.weight.value())),
         operator: Operator { weight: by_command.weight.map(u32::from), drain: by_command.drain },
         share: index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0),
-        flows: 0,
+        flows: flows::flows_of(agent, index),
         next_hop: next_hop(agent, backend),
         traffic: traffic(counter),
     })

@@ -146,10 +146,10 @@ impl Space {
                 continue;
             }
             let full = Exhausted { what, limit: range.limit, size: range.size };
-            // What leaves in this very step may still be in use by packets: take it last.
+            // What leaves in this very step is still in use by packets, and flows may belong to it
+            // for long: its index is free once its entry has gone from the maps.
             let index = self
                 .search(range, |index| !resting.contains(&index) && !taken.contains(&index))
-                .or_else(|| self.search(range, |index| !taken.contains(&index)))
                 .ok_or(full)?;
             taken.insert(index);
             self.by_name.insert(hash, index);

@@ -65,6 +65,16 @@ pub enum Op {
         /// Its key.
         key: ServiceKey,
     },
+    /// Changes one slot of a table in place. Only what a packet may read in either order: a
+    /// `previous` or a `consult` that goes.
+    PutSlot {
+        /// The page.
+        page: u32,
+        /// The slot in it.
+        offset: u32,
+        /// The slot.
+        slot: Slot,
+    },
     /// Frees a pool; its pages are free with it.
     RemovePool {
         /// Its index.
@@ -93,14 +103,26 @@ pub struct NoRoom {
     pub pages: u32,
 }
 
-/// Plans the way from `observed` to `target` in maps of these sizes.
+/// Plans the way from `observed` to `target` in maps of these sizes. Pages that are `resting` were
+/// in use a moment ago, and packets may still be reading them.
 ///
 /// # Errors
-/// The new tables do not fit beside those in use.
-pub fn plan(observed: &Image, target: &Target, limits: &Limits) -> Result<Vec<Op>, NoRoom> {
+/// The new tables do not fit, not even laid out afresh.
+pub fn plan(
+    observed: &Image,
+    target: &Target,
+    limits: &Limits,
+    resting: &BTreeSet<u32>,
+) -> Result<Vec<Op>, NoRoom> {
+    let pages = limits.table_slots.div_ceil(SLOTS_PER_PAGE);
     let mut ops = Vec::new();
     put_backends(observed, target, &mut ops);
-    put_pools(observed, target, limits.table_slots.div_ceil(SLOTS_PER_PAGE), &mut ops)?;
+    let before_tables = ops.len();
+    let room = Room::new(observed, pages, resting);
+    if put_pools(observed, target, Place::Beside(room), &mut ops).is_err() {
+        ops.truncate(before_tables);
+        put_pools(observed, target, Place::Afresh(Room::empty(pages)), &mut ops)?;
+    }
     change_services(observed, target, limits.services, &mut ops);
     let pools = gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index });
     let backends =
@@ -168,46 +190,92 @@ fn change_services(observed: &Image, target: &Target, room: u32, ops: &mut Vec<O
 fn put_pools(
     observed: &Image,
     target: &Target,
-    pages: u32,
+    place: Place,
     ops: &mut Vec<Op>,
 ) -> Result<(), NoRoom> {
-    let mut room = Room::new(observed, pages);
+    let (mut room, afresh) = match place {
+        Place::Beside(room) => (room, false),
+        Place::Afresh(room) => (room, true),
+    };
+    if afresh {
+        clear_tables(observed, ops);
+    }
     for (index, pool) in &target.pools {
         let before = observed.pools.get(index).copied();
-        if before.is_some_and(|before| holds(observed, before, pool)) {
+        if !afresh && before.is_some_and(|before| holds(observed, before, pool)) {
             continue;
         }
-        let entry = place(pool, &mut room, ops)?;
+        let slots = transition(observed, before, pool);
+        let entry = put_table(pool.name_hash, slots, &mut room, ops)?;
         ops.push(Op::PutPool { index: *index, entry });
-        if let Some(before) = before {
+        if let Some(before) = before.filter(|_| !afresh) {
             room.release(before.table);
         }
     }
     Ok(())
 }
 
+/// Where new tables go.
+enum Place {
+    /// Beside the old ones.
+    Beside(Room),
+    /// All to new places, since what is free lies in runs that are too short: until each pool has
+    /// its table again, some milliseconds, its packets are dropped.
+    Afresh(Room),
+}
+
+/// Takes every pool's table out of use.
+fn clear_tables(observed: &Image, ops: &mut Vec<Op>) {
+    for (index, pool) in &observed.pools {
+        let entry = PoolEntry { table: TableRef::default(), name_hash: pool.name_hash };
+        ops.push(Op::PutPool { index: *index, entry });
+    }
+    ops.push(Op::AwaitReaders);
+}
+
 /// Whether a pool's entry and table are already as wanted.
 fn holds(observed: &Image, before: PoolEntry, wanted: &TargetPool) -> bool {
-    before.name_hash == wanted.name_hash && observed.holds(before.table, &wanted.slots)
+    before.name_hash == wanted.name_hash && observed.steers_like(before.table, &wanted.slots)
+}
+
+/// The wanted table, in which each slot that moves remembers where its flows are now.
+///
+/// A table of another size shares no slots with the old one: its flows follow it at once.
+fn transition(observed: &Image, before: Option<PoolEntry>, wanted: &TargetPool) -> Arc<[Slot]> {
+    let same_pool = before.filter(|before| {
+        before.name_hash == wanted.name_hash
+            && before.table.slots() as usize == wanted.slots.len()
+            && wanted.keeps_flows
+    });
+    match same_pool {
+        Some(before) => observed
+            .table(before.table)
+            .zip(wanted.slots.iter())
+            .map(|(old, new)| old.moved_to(new.current()))
+            .collect(),
+        None => Arc::clone(&wanted.slots),
+    }
 }
 
 /// Finds room for a pool's table and plans its writing.
-fn place(pool: &TargetPool, room: &mut Room, ops: &mut Vec<Op>) -> Result<PoolEntry, NoRoom> {
-    let name_hash = pool.name_hash;
-    if pool.slots.is_empty() {
-        return Ok(PoolEntry { table: TableRef::default(), name_hash });
-    }
-    let first_page = match room.take(pool.slots.len()) {
+fn put_table(
+    name_hash: u64,
+    slots: Arc<[Slot]>,
+    room: &mut Room,
+    ops: &mut Vec<Op>,
+) -> Result<PoolEntry, NoRoom> {
+    let count = slots.len();
+    let first_page = match room.take(count) {
         Ok(first_page) => first_page,
         Err(_) if room.reclaim() => {
             ops.push(Op::AwaitReaders);
-            room.take(pool.slots.len())?
+            room.take(count)?
         }
         Err(no_room) => return Err(no_room),
     };
-    let slots = u32::try_from(pool.slots.len()).unwrap_or(u32::MAX);
-    ops.push(Op::PutTable { first_page, slots: Arc::clone(&pool.slots) });
-    Ok(PoolEntry { table: TableRef::new(first_page, slots), name_hash })
+    ops.push(Op::PutTable { first_page, slots });
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    Ok(PoolEntry { table: TableRef::new(first_page, count), name_hash })
 }
 
 /// The pages that no pool uses.
@@ -219,9 +287,14 @@ struct Room {
 }
 
 impl Room {
-    fn new(observed: &Image, pages: u32) -> Self {
-        let used = observed.pools.values().flat_map(|pool| pages_of(pool.table)).collect();
-        Self { pages, used, released: BTreeSet::new() }
+    fn new(observed: &Image, pages: u32, resting: &BTreeSet<u32>) -> Self {
+        let in_use = pages_in_use(observed);
+        let released = resting.difference(&in_use).copied().collect();
+        Self { pages, used: in_use.union(resting).copied().collect(), released }
+    }
+
+    const fn empty(pages: u32) -> Self {
+        Self { pages, used: BTreeSet::new(), released: BTreeSet::new() }
     }
 
     fn release(&mut self, table: TableRef) {
@@ -261,6 +334,25 @@ impl Room {
     }
 }
 
+/// The pages that packets may be reading once `ops` have brought `before` to `after`, though no
+/// pool uses them any more; `resting` are those of earlier plans.
+pub fn resting_after(
+    resting: &BTreeSet<u32>,
+    before: &Image,
+    after: &Image,
+    ops: &[Op],
+) -> BTreeSet<u32> {
+    let mut next = if ops.contains(&Op::AwaitReaders) { BTreeSet::new() } else { resting.clone() };
+    let in_use = pages_in_use(after);
+    next.extend(pages_in_use(before).difference(&in_use));
+    next.retain(|page| !in_use.contains(page));
+    next
+}
+
+fn pages_in_use(image: &Image) -> BTreeSet<u32> {
+    image.pools.values().flat_map(|pool| pages_of(pool.table)).collect()
+}
+
 fn pages_of(table: TableRef) -> std::ops::Range<u32> {
     table.first_page()..table.first_page() + table.pages()
 }
@@ -276,6 +368,7 @@ pub fn carry_out(image: &mut Image, op: &Op) {
         Op::PutPool { index, entry } => {
             image.pools.insert(*index, *entry);
         }
+        Op::PutSlot { page, offset, slot } => image.put_slot(*page, *offset, *slot),
         Op::PutService { key, entry } => {
             image.services.insert(*key, *entry);
         }

@@ -1,6 +1,6 @@
 //! The Maglev tables of all pools, rebuilt only when something they depend on has changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lb_common::abi::{BackendIndex, Slot};
@@ -75,9 +75,16 @@ impl Tables {
         Ok(())
     }
 
-    /// The slots of a pool; none if it has no backend that takes new flows.
+    /// The slots of a pool, empty ones if no backend takes new flows; none of an unknown pool.
     pub fn slots(&self, pool: &str) -> Arc<[Slot]> {
         self.by_pool.get(pool).map(|built| Arc::clone(&built.slots)).unwrap_or_default()
+    }
+
+    /// The backends that a pool's table sends new flows to.
+    pub fn backends(&self, pool: &str) -> BTreeSet<BackendIndex> {
+        let built = self.by_pool.get(pool);
+        let weighed = built.into_iter().flat_map(|built| &built.inputs.entries);
+        weighed.filter(|(_, weight, _)| *weight > 0).map(|(_, _, index)| *index).collect()
     }
 
     /// Share of a pool's slots that each of its backends has, 0..=1.
@@ -87,6 +94,7 @@ impl Tables {
         for slot in slots.iter() {
             *counts.entry(slot.current()).or_default() += 1;
         }
+        counts.remove(&BackendIndex::NONE);
         let total = f64::from(u32::try_from(slots.len().max(1)).unwrap_or(u32::MAX));
         counts.into_iter().map(|(index, count)| (index, f64::from(count) / total)).collect()
     }
@@ -111,7 +119,9 @@ fn build(pool: &str, inputs: &Inputs) -> Result<Arc<[Slot]>, BuildError> {
     let entries: Vec<_> =
         inputs.entries.iter().map(|(name, weight, _)| Entry { name, weight: *weight }).collect();
     let input = TableInput { pool, slots: inputs.slots, seed: inputs.seed, entries: &entries };
-    let positions = maglev::build(&input)?;
+    let mut positions = maglev::build(&input)?;
+    // Nobody takes new flows: a table of empty slots, so that old ones keep their place in it.
+    positions.resize(inputs.slots as usize, u32::MAX);
     let slot_of = |position: u32| {
         let entry = inputs.entries.get(position as usize);
         entry.map_or(Slot::default(), |(_, _, index)| Slot::clean(*index))

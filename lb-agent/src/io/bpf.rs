@@ -17,7 +17,7 @@ use lb_common::verdict::Verdict;
 use thiserror::Error;
 use zerocopy::{Immutable, IntoBytes};
 
-use super::maps::{Maps, MapsError, shapes};
+use super::maps::{Maps, MapsError, pin_buckets, shapes};
 use super::pins::{PinError, Pins};
 
 pub use attach::{Attachment, Attachments, Before, Tended};
@@ -167,6 +167,8 @@ impl Datapath {
         // program again with a buffer for the log, and a buffer without a level is EINVAL.
         loader.verifier_log_level(VerifierLogLevel::STATS);
         loader.override_global(global::HASH_SEED, &options.hash_seed, true);
+        let pin_buckets = pin_buckets(&options.limits);
+        loader.override_global(global::PIN_BUCKETS, &pin_buckets, true);
         loader.override_global(aya_log::LEVEL, &options.log_level, true);
         for shape in &shapes {
             loader.map_max_entries(shape.name, shape.max_entries);

@@ -17,7 +17,7 @@ use super::pins::Pins;
 
 /// Sizes of maps that are made in no time.
 pub(super) const LIMITS: Limits =
-    Limits { services: 16, pools: 8, backends: 30, table_slots: 16 * 1024 };
+    Limits { services: 16, pools: 8, backends: 30, table_slots: 16 * 1024, pins: 64 };
 
 /// A mounted BPF file system that only this thread sees.
 pub(super) struct Bpffs(TempDir);

@@ -3,33 +3,31 @@
 //! Arrays are memory-mapped and written by whole words, so a packet never sees half of one; the
 //! service map goes through the kernel's hash-map calls. Counters are per CPU and summed here.
 
+mod arrays;
+
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use aya::Ebpf;
-use aya::maps::{HashMap, Map, MapData, MapError, MapType, PerCpuArray, PerCpuValues};
+use aya::maps::{HashMap, MapData, MapError, MapType, PerCpuArray, PerCpuValues};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, Counter, PoolEntry, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot,
-    TablePage, map,
+    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry,
+    SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot, TablePage, map,
 };
 use lb_common::config::Limits;
 use lb_common::image::Image;
-use lb_common::verdict::Reason;
+use lb_common::verdict::{PinEvent, Reason};
 use thiserror::Error;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::pins::MapShape;
-use super::sys::MappedWords;
+use super::sys::{self, MappedWords};
 use crate::core::plan::Op;
+use arrays::{MappedArray, from_words, mapped, to_words, typed};
 
 /// `BPF_F_MMAPABLE`.
 const MMAPABLE: u32 = 1 << 10;
-/// How long [`Op::AwaitReaders`] waits. A program runs for microseconds with preemption off; this
-/// leaves three orders of magnitude for a machine in trouble.
-const READERS_GRACE: Duration = Duration::from_millis(10);
-
 type KeyWords = [u64; words_of::<ServiceKey>()];
 type ServiceWords = [u64; words_of::<ServiceEntry>()];
 type CounterWords = [u64; words_of::<Counter>()];
@@ -58,6 +56,13 @@ pub enum MapsError {
         #[source]
         source: MapError,
     },
+    /// The kernel cannot say when packets have gone by.
+    #[error("cannot wait for packets in flight")]
+    AwaitReaders {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// An array cannot be mapped into memory.
     #[error("cannot map {name} into memory")]
     Mmap {
@@ -70,7 +75,7 @@ pub enum MapsError {
 }
 
 /// How many elements each map has under `limits`, and everything else that must be as expected.
-pub fn shapes(limits: &Limits) -> [MapShape; 7] {
+pub fn shapes(limits: &Limits) -> [MapShape; 9] {
     let array = |name, value_bytes, max_entries, flags| MapShape {
         name,
         map_type: MapType::Array,
@@ -97,10 +102,17 @@ pub fn shapes(limits: &Limits) -> [MapShape; 7] {
         array(map::POOLS, size_of::<PoolEntry>(), limits.pools, MMAPABLE),
         array(map::TABLE_PAGES, size_of::<TablePage>(), table_pages(limits), MMAPABLE),
         array(map::BACKENDS, size_of::<BackendEntry>(), backends, MMAPABLE),
+        array(map::PINS, size_of::<PinBucket>(), pin_buckets(limits), MMAPABLE),
         counters(map::REASON_COUNTERS, Reason::COUNT),
+        counters(map::PIN_COUNTERS, PinEvent::COUNT),
         counters(map::SERVICE_COUNTERS, limits.services),
         counters(map::BACKEND_COUNTERS, backends),
     ]
+}
+
+/// Buckets of the pin table under `limits`.
+pub const fn pin_buckets(limits: &Limits) -> u32 {
+    limits.pins / PINS_PER_BUCKET as u32
 }
 
 /// Pages of the table map under `limits`.
@@ -129,7 +141,9 @@ pub struct Maps {
     pools: MappedArray<PoolEntry, { words_of::<PoolEntry>() }>,
     pages: MappedWords,
     backends: MappedArray<BackendEntry, { words_of::<BackendEntry>() }>,
+    pins: MappedWords,
     reason_counters: PerCpuArray<MapData, CounterWords>,
+    pin_counters: PerCpuArray<MapData, CounterWords>,
     service_counters: PerCpuArray<MapData, CounterWords>,
     backend_counters: PerCpuArray<MapData, CounterWords>,
 }
@@ -146,7 +160,9 @@ impl Maps {
             pools: MappedArray::take(ebpf, map::POOLS, limits.pools as usize)?,
             pages: mapped(ebpf, map::TABLE_PAGES, pages)?,
             backends: MappedArray::take(ebpf, map::BACKENDS, limits.backends as usize + 1)?,
+            pins: mapped(ebpf, map::PINS, pin_buckets(limits) as usize * PINS_PER_BUCKET)?,
             reason_counters: typed(ebpf, map::REASON_COUNTERS)?,
+            pin_counters: typed(ebpf, map::PIN_COUNTERS)?,
             service_counters: typed(ebpf, map::SERVICE_COUNTERS)?,
             backend_counters: typed(ebpf, map::BACKEND_COUNTERS)?,
         })
@@ -176,7 +192,7 @@ impl Maps {
         let tables: Vec<_> = image.pools.values().map(|pool| pool.table).collect();
         for table in tables {
             for page in table.first_page()..table.first_page() + table.pages() {
-                image.pages.insert(page, self.page(page));
+                image.pages.insert(page, Arc::new(self.page(page)));
             }
         }
         Ok(image)
@@ -220,7 +236,10 @@ impl Maps {
                 Ok(())
             }
             Op::AwaitReaders => {
-                await_readers();
+                sys::await_readers().map_err(|source| MapsError::AwaitReaders { source })
+            }
+            Op::PutSlot { page, offset, slot } => {
+                self.put_slot(*page, *offset, *slot);
                 Ok(())
             }
         }
@@ -236,6 +255,33 @@ impl Maps {
             Ok((*reason, counter))
         };
         Reason::ALL.iter().map(count).collect()
+    }
+
+    /// How often there was trouble with a pin.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn pin_events(&self, event: PinEvent) -> Result<u64, MapsError> {
+        Ok(sum(&self.pin_counters, event.index(), map::PIN_COUNTERS)?.packets)
+    }
+
+    /// Every place of the pin table, bucket after bucket, free ones included.
+    pub fn pins(&self) -> impl Iterator<Item = Pin> + '_ {
+        self.pins.words().iter().map(|word| Pin(word.load(Ordering::Relaxed)))
+    }
+
+    /// Empties the place at a position of [`Self::pins`], if it still holds `expected`: a flow
+    /// that has been seen meanwhile keeps its pin.
+    pub fn remove_pin(&self, position: usize, expected: Pin) -> bool {
+        self.replace_pin(position, expected, Pin::EMPTY)
+    }
+
+    /// Puts `new` in the place at a position of [`Self::pins`], if it still holds `expected`.
+    pub fn replace_pin(&self, position: usize, expected: Pin, new: Pin) -> bool {
+        let (Pin(expected), Pin(new)) = (expected, new);
+        self.pins.words().get(position).is_some_and(|word| {
+            word.compare_exchange(expected, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
     }
 
     /// Packets and bytes of a service.
@@ -266,6 +312,17 @@ impl Maps {
         }
     }
 
+    fn put_slot(&self, page: u32, offset: u32, slot: Slot) {
+        let index = page as usize * words_of::<TablePage>() + offset as usize / 2;
+        let Some(cell) = self.pages.words().get(index) else { return };
+        // Nobody else writes to tables, so the other half of the word cannot change meanwhile.
+        let mut pair: [Slot; 2] = zerocopy::transmute!(cell.load(Ordering::Relaxed));
+        if let Some(half) = pair.get_mut(offset as usize % 2) {
+            *half = slot;
+        }
+        cell.store(zerocopy::transmute!(pair), Ordering::Release);
+    }
+
     fn put_table(&self, first_page: u32, slots: &[Slot]) {
         let start = first_page as usize * words_of::<TablePage>();
         let cells = self.pages.words().get(start..).unwrap_or_default();
@@ -287,76 +344,6 @@ impl Maps {
             |cell: &AtomicU64| -> [Slot; 2] { zerocopy::transmute!(cell.load(Ordering::Relaxed)) };
         cells.unwrap_or_default().iter().flat_map(slots).collect()
     }
-}
-
-/// An array map in memory, each element `N` words.
-#[derive(Debug)]
-struct MappedArray<T, const N: usize> {
-    words: MappedWords,
-    element: std::marker::PhantomData<T>,
-}
-
-impl<T: FromBytes + IntoBytes + Immutable, const N: usize> MappedArray<T, N> {
-    fn take(ebpf: &mut Ebpf, name: &'static str, entries: usize) -> Result<Self, MapsError> {
-        let words = mapped(ebpf, name, entries * N)?;
-        Ok(Self { words, element: std::marker::PhantomData })
-    }
-
-    fn iter(&self) -> impl Iterator<Item = T> + '_ {
-        self.words.words().chunks_exact(N).map(|cells| {
-            let mut words = [0; N];
-            for (word, cell) in words.iter_mut().zip(cells) {
-                *word = cell.load(Ordering::Acquire);
-            }
-            from_words(words)
-        })
-    }
-
-    /// Writes an element, its first word last: that is the one by which packets enter it.
-    fn put(&self, index: usize, value: &T) {
-        let words: [u64; N] = to_words(value);
-        let cells = self.words.words().get(index * N..).unwrap_or_default();
-        let pairs: Vec<_> = cells.iter().zip(words).collect();
-        for (cell, word) in pairs.into_iter().rev() {
-            cell.store(word, Ordering::Release);
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the kernel has no event to wait for here")]
-fn await_readers() {
-    std::thread::sleep(READERS_GRACE);
-}
-
-fn to_words<T: IntoBytes + Immutable, const N: usize>(value: &T) -> [u64; N] {
-    let mut words = [0; N];
-    for (word, bytes) in words.iter_mut().zip(value.as_bytes().as_chunks::<8>().0) {
-        *word = u64::from_ne_bytes(*bytes);
-    }
-    words
-}
-
-fn from_words<T: FromBytes, const N: usize>(words: [u64; N]) -> T {
-    // Sizes are equal wherever this is called: N is `words_of::<T>()`.
-    T::read_from_prefix(words.as_bytes()).map_or_else(|_| T::new_zeroed(), |(value, _)| value)
-}
-
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, MapsError> {
-    ebpf.take_map(name).ok_or(MapsError::Absent { name })
-}
-
-fn typed<T: TryFrom<Map, Error = MapError>>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-) -> Result<T, MapsError> {
-    T::try_from(take(ebpf, name)?).map_err(kernel("open", name))
-}
-
-fn mapped(ebpf: &mut Ebpf, name: &'static str, words: usize) -> Result<MappedWords, MapsError> {
-    let (Map::Array(map) | Map::PerCpuArray(map)) = take(ebpf, name)? else {
-        return Err(MapsError::Absent { name });
-    };
-    MappedWords::new(map.fd(), words).map_err(|source| MapsError::Mmap { name, source })
 }
 
 fn kernel(operation: &'static str, name: &'static str) -> impl Fn(MapError) -> MapsError {

@@ -204,3 +204,14 @@ pub(super) fn is_bpffs(path: &Path) -> io::Result<bool> {
     let status = nix::sys::statfs::fstatfs(File::open(path)?)?;
     Ok(status.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC)
 }
+
+/// Waits until every program that runs now has returned, on every CPU.
+///
+/// XDP programs run inside RCU read-side sections, and `MEMBARRIER_CMD_GLOBAL` waits for a grace
+/// period (kernel/sched/membarrier.c calls `synchronize_rcu`).
+pub(super) fn await_readers() -> io::Result<()> {
+    const CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: the call takes no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, CMD_GLOBAL, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

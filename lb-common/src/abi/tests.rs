@@ -5,7 +5,11 @@ use std::mem::offset_of;
 use std::net::IpAddr;
 use std::string::String;
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::hash;
+use crate::verdict::{PinEvent, Reason};
 
 /// Layout of version 1. When this test fails, the layout has changed: raise `LAYOUT_VERSION`, so
 /// that no agent adopts maps it would misread, and only then write the new layout here.
@@ -16,12 +20,16 @@ const LAYOUT: (u32, &str) = (
      ServiceEntry 16: pool 0, service 4, name_hash 8\n\
      PoolEntry 16: table 0, name_hash 8\n\
      TablePage 4096: 0 0\n\
-     Slot 4: current 15 bits, previous 15 bits, consult bit 31\n\
+     Slot 4: current 7fff, previous 3fff8000, consult 80000000\n\
+     Pin 8: tag ffffffff00000000, embryonic 80000000, udp 40000000, backend 3fff8000, last seen \
+     7fff in units of 2^30 ns\n\
+     PinBucket 64: 8 pins\n\
      BackendEntry 64: next_hop_mac 0, mtu_bytes 6, source_mac 8, encapsulation 14, flags 15, \
      outer_destination 16, outer_source 32, egress_ifindex 48, pool 52, name_hash 56\n\
+     flags: next hop known 1, usable 2, accepts new 4\n\
      Counter 16: packets 0, bytes 8\n\
-     maps SERVICES POOLS TABLE_PAGES BACKENDS REASON_COUNTERS SERVICE_COUNTERS BACKEND_COUNTERS \
-     of 12 reasons",
+     maps SERVICES POOLS TABLE_PAGES BACKENDS PINS REASON_COUNTERS PIN_COUNTERS SERVICE_COUNTERS \
+     BACKEND_COUNTERS of 12 reasons and 2 pin events",
 );
 
 macro_rules! layout {
@@ -33,39 +41,72 @@ macro_rules! layout {
 
 fn layout() -> String {
     let page = layout!(TablePage: 0);
-    let all = Slot::in_transition(BackendIndex(0x7fff), BackendIndex(0x7fff));
-    let slot = format!(
-        "Slot {}: current {} bits, previous {} bits, consult bit {}",
-        size_of::<Slot>(),
-        all.current().0.count_ones(),
-        all.previous().0.count_ones(),
-        (all.0 & !0x3fff_ffff).ilog2(),
-    );
     let maps = [
         map::SERVICES,
         map::POOLS,
         map::TABLE_PAGES,
         map::BACKENDS,
+        map::PINS,
         map::REASON_COUNTERS,
+        map::PIN_COUNTERS,
         map::SERVICE_COUNTERS,
         map::BACKEND_COUNTERS,
     ];
-    let reasons = crate::verdict::Reason::ALL.len();
+    let (reasons, events) = (Reason::ALL.len(), PinEvent::ALL.len());
+    let flags = [BackendEntry::NEXT_HOP_KNOWN, BackendEntry::USABLE, BackendEntry::ACCEPTS_NEW];
     [
         layout!(ServiceKey: address, selector),
         layout!(AddressKey: address, family),
         layout!(ServiceEntry: pool, service, name_hash),
         layout!(PoolEntry: table, name_hash),
         page,
-        slot,
+        slot_layout(),
+        pin_layout(),
+        format!("PinBucket {}: {PINS_PER_BUCKET} pins", size_of::<PinBucket>()),
         layout!(
             BackendEntry: next_hop_mac, mtu_bytes, source_mac, encapsulation, flags,
             outer_destination, outer_source, egress_ifindex, pool, name_hash
         ),
+        format!(
+            "flags: next hop known {}, usable {}, accepts new {}",
+            flags[0], flags[1], flags[2]
+        ),
         layout!(Counter: packets, bytes),
-        format!("maps {} of {reasons} reasons", maps.join(" ")),
+        format!("maps {} of {reasons} reasons and {events} pin events", maps.join(" ")),
     ]
     .join("\n")
+}
+
+/// The bits of each field, by setting it alone.
+fn slot_layout() -> String {
+    let word = |slot: Slot| u32::from_ne_bytes(zerocopy::transmute!(slot));
+    let consult = word(Slot::in_transition(BackendIndex::NONE, BackendIndex::NONE));
+    format!(
+        "Slot {}: current {:x}, previous {:x}, consult {consult:x}",
+        size_of::<Slot>(),
+        word(Slot::clean(last_index())),
+        word(Slot::in_transition(BackendIndex::NONE, last_index())) & !consult,
+    )
+}
+
+/// The same for a pin.
+fn pin_layout() -> String {
+    let pin = |hash, backend, now_ns| Pin::new(hash, backend, Ticks::at(now_ns)).0;
+    format!(
+        "Pin {}: tag {:x}, embryonic {:x}, udp {:x}, backend {:x}, last seen {:x} in units of \
+         2^{} ns",
+        size_of::<Pin>(),
+        pin(u64::MAX, BackendIndex::NONE, 0),
+        Pin::EMPTY.embryonic(true).0,
+        Pin::EMPTY.udp(true).0,
+        pin(0, last_index(), 0),
+        pin(0, BackendIndex::NONE, u64::MAX),
+        Ticks::NANOSECONDS_BITS,
+    )
+}
+
+const fn last_index() -> BackendIndex {
+    BackendIndex::new(BackendIndex::MAX).unwrap()
 }
 
 #[test]
@@ -122,4 +163,65 @@ fn a_slot_holds_two_backends_and_the_bit() {
     }
     assert_eq!(BackendIndex::new(0), None);
     assert_eq!(BackendIndex::new(BackendIndex::MAX + 1), None);
+}
+
+#[test]
+fn a_slot_that_moves_remembers_whom_its_oldest_flows_belong_to() {
+    let [a, b, c] = [1, 2, 3].map(|index| BackendIndex::new(index).unwrap());
+    let clean = Slot::clean(a);
+    assert_eq!(clean.moved_to(a), clean, "nothing moves");
+    assert_eq!(clean.moved_to(b), Slot::in_transition(b, a));
+    assert_eq!(clean.moved_to(b).moved_to(c), Slot::in_transition(c, a), "not b");
+    assert_eq!(clean.moved_to(b).moved_to(a), Slot::in_transition(a, a), "and back");
+    assert_eq!(clean.moved_to(BackendIndex::NONE), Slot::in_transition(BackendIndex::NONE, a));
+    assert_eq!(Slot::default().moved_to(b), Slot::in_transition(b, BackendIndex::NONE));
+    let settling = clean.moved_to(b).without_previous();
+    assert_eq!(settling, Slot::in_transition(b, BackendIndex::NONE), "pins are still consulted");
+    assert_eq!(settling.moved_to(c), Slot::in_transition(c, b));
+}
+
+proptest! {
+    #[test]
+    fn a_pin_holds_all_that_is_put_in_and_changes_one_field_at_a_time(
+        hash: u64, index in 1..=BackendIndex::MAX, then: u64, now: u64, embryonic: bool, udp: bool,
+    ) {
+        let backend = BackendIndex::new(index).unwrap();
+        let (then, now) = (Ticks::at(then), Ticks::at(now));
+        let made = Pin::new(hash, backend, then).embryonic(!embryonic).udp(udp);
+        let pin = made.embryonic(embryonic).seen_at(now);
+        prop_assert_eq!((pin.tag(), pin.backend(), pin.last_seen()), (hash >> 32 << 32, backend, now));
+        prop_assert_eq!((pin.is_embryonic(), pin.is_udp(), pin.is_empty()), (embryonic, udp, false));
+        prop_assert!(pin.is_of(hash) && !pin.is_of(hash ^ 1 << 32) && !pin.is_of(hash ^ 1 << 63));
+        prop_assert!(!Pin::EMPTY.is_of(hash) && Pin::EMPTY.is_empty());
+    }
+
+    /// The agent has no more than the pin to tell which slot it keeps in transition.
+    #[test]
+    fn the_slot_of_a_pin_is_the_slot_of_its_flow(hash: u64, slots: u32) {
+        let pin = Pin::new(hash, last_index(), Ticks::default());
+        prop_assert_eq!(hash::slot(pin.tag(), slots), hash::slot(hash, slots));
+    }
+
+    #[test]
+    fn every_flow_has_a_bucket_in_the_table(hash: u64, buckets in 1..=u32::MAX) {
+        prop_assert!(pin_bucket(hash, buckets) < buckets);
+        prop_assert_eq!(pin_bucket(hash, 1), 0);
+    }
+
+    #[test]
+    fn ticks_count_on_over_their_own_end(start: u64, later in 0..0x7fff_u64) {
+        let start = start >> 1;
+        let end = start + (later << Ticks::NANOSECONDS_BITS);
+        prop_assert_eq!(u64::from(Ticks::at(start).until(Ticks::at(end))), later);
+    }
+}
+
+#[test]
+fn flows_spread_over_all_buckets() {
+    let seed = [3, 4];
+    let mut counts = [0_u32; 16];
+    for flow in 0..16_000 {
+        counts[pin_bucket(hash::keyed(seed, [flow]), 16) as usize] += 1;
+    }
+    assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
 }

@@ -74,6 +74,8 @@ pub struct Limits {
     pub backends: u32,
     /// Slots of all tables together. A change needs room for the new table beside the old one.
     pub table_slots: u32,
+    /// Flows that can be pinned at once.
+    pub pins: u32,
 }
 
 /// A named set of backends.
@@ -85,6 +87,10 @@ pub struct Pool {
     pub encapsulation: Encapsulation,
     /// Slots of the pool's table, a prime.
     pub table_slots: u32,
+    /// How long a silent flow is kept on its backend over changes; zero keeps none.
+    pub flow_idle_timeout: Duration,
+    /// The same for UDP flows.
+    pub udp_idle_timeout: Duration,
     /// Health check, if any.
     pub health: Option<HealthCheck>,
     /// Backends by name.

@@ -44,6 +44,10 @@ pub mod limit {
     pub const POOLS: RangeInclusive<u32> = 1..=65_536;
     /// Backends: every index a slot can hold, but one that is kept free.
     pub const BACKENDS: RangeInclusive<u32> = 1..=BackendIndex::MAX as u32 - 1;
+    /// Pins: up to 1 GiB.
+    pub const PINS: RangeInclusive<u32> = 8..=134_217_728;
+    /// Idle time-outs of flows, milliseconds; pins keep time modulo 9.8 hours.
+    pub const FLOW_IDLE_MS: RangeInclusive<u64> = 0..=7_200_000;
     /// Slots of all tables: up to 1 GiB.
     pub const ALL_TABLE_SLOTS: RangeInclusive<u32> = 1..=268_435_456;
 }
@@ -58,6 +62,8 @@ pub mod default {
     pub const TABLE_SLOTS: i64 = 65_521;
     /// Weight of a backend.
     pub const WEIGHT: i64 = 100;
+    /// Idle time-out of UDP flows.
+    pub const UDP_IDLE: core::time::Duration = core::time::Duration::from_secs(30);
     /// The seed's text if the file has none. Public: a cluster that clients must not be able to
     /// aim collisions at sets its own.
     pub const HASH_SEED: &str = "the seed of clusters that set none";
@@ -73,6 +79,9 @@ pub mod default {
     }
     pub(super) const fn table_slots() -> i64 {
         TABLE_SLOTS
+    }
+    pub(super) fn flow_idle_timeout() -> String {
+        "5m".to_string()
     }
     pub(super) const fn weight() -> i64 {
         WEIGHT
@@ -190,11 +199,21 @@ pub struct LimitsFile {
     /// Default: 8388608 (32 MiB).
     #[schemars(range(min = *limit::ALL_TABLE_SLOTS.start(), max = *limit::ALL_TABLE_SLOTS.end()))]
     pub table_slots: i64,
+    /// Flows that can be pinned at once while slots are in transition, 8 bytes each:
+    /// 8..=134217728, rounded up to a multiple of 8. Default: 1048576 (8 MiB).
+    #[schemars(range(min = *limit::PINS.start(), max = *limit::PINS.end()))]
+    pub pins: i64,
 }
 
 impl Default for LimitsFile {
     fn default() -> Self {
-        Self { services: 16_384, pools: 1024, backends: 16_384, table_slots: 8_388_608 }
+        Self {
+            services: 16_384,
+            pools: 1024,
+            backends: 16_384,
+            table_slots: 8_388_608,
+            pins: 1_048_576,
+        }
     }
 }
 
@@ -216,6 +235,14 @@ pub struct PoolFile {
     #[serde(default = "default::table_slots")]
     #[schemars(range(min = *limit::TABLE_SLOTS.start(), max = *limit::TABLE_SLOTS.end()))]
     pub table_slots: i64,
+    /// How long a flow may be silent and still be kept on its backend when backends come, go or
+    /// change weight: 0s..=2h. 0s keeps none: flows follow the table at once. Default: 5m.
+    #[serde(default = "default::flow_idle_timeout")]
+    pub flow_idle_timeout: String,
+    /// The same for UDP flows, at most flow_idle_timeout. Default: 30s, or flow_idle_timeout if
+    /// that is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub udp_idle_timeout: Option<String>,
     /// Health check. Default: none, every backend counts as up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthFile>,

@@ -70,10 +70,13 @@ fn what_the_file_leaves_out_has_its_documented_default() {
     assert_eq!(desired.interfaces[0].mode, Mode::Auto);
     assert_eq!((desired.limits.services, desired.limits.pools), (16_384, 1024));
     assert_eq!((desired.limits.backends, desired.limits.table_slots), (16_384, 8_388_608));
+    assert_eq!(desired.limits.pins, 1_048_576);
     let pool = &desired.pools["web"];
     assert_eq!(pool.scheduler, Scheduler::Maglev);
     assert_eq!(pool.encapsulation, Encapsulation::Ipip);
     assert_eq!(pool.table_slots, 65_521);
+    assert_eq!(pool.flow_idle_timeout, Duration::from_mins(5));
+    assert_eq!(pool.udp_idle_timeout, Duration::from_secs(30));
     assert_eq!(pool.backends["web-1"].weight.value(), 100);
     assert_eq!(pool.backends["web-1"].tier, 0);
     let health = pool.health.as_ref().unwrap();
@@ -140,6 +143,25 @@ fn one_vip_may_be_shared_by_other_protocols_and_ports() {
 fn table_slots_of_the_limits_are_whole_pages() {
     let text = edited("interfaces:", "limits: { table_slots: 131073 }\ninterfaces:");
     assert_eq!(accepted(&text).limits.table_slots, 132_096);
+}
+
+#[test]
+fn pins_of_the_limits_fill_whole_buckets() {
+    let text = edited("interfaces:", "limits: { pins: 1001 }\ninterfaces:");
+    assert_eq!(accepted(&text).limits.pins, 1_008);
+}
+
+#[test]
+fn udp_flows_are_kept_no_longer_than_a_change_is_remembered() {
+    let udp = |fields: &str| {
+        let text = edited("    health:", &std::format!("    {fields}\n    health:"));
+        accepted(&text).pools["web"].udp_idle_timeout
+    };
+    assert_eq!(udp("flow_idle_timeout: 2h"), Duration::from_secs(30));
+    assert_eq!(udp("flow_idle_timeout: 10s"), Duration::from_secs(10));
+    assert_eq!(udp("flow_idle_timeout: 0s"), Duration::ZERO);
+    assert_eq!(udp("udp_idle_timeout: 5m"), Duration::from_mins(5));
+    assert_eq!(udp("udp_idle_timeout: 0s"), Duration::ZERO);
 }
 
 #[test]

@@ -104,11 +104,13 @@ fn limits(file: &LimitsFile, findings: &mut Findings) -> Option<Limits> {
     let pools = checked("pools", file.pools, &limit::POOLS);
     let backends = checked("backends", file.backends, &limit::BACKENDS);
     let table_slots = checked("table_slots", file.table_slots, &limit::ALL_TABLE_SLOTS);
+    let pins = checked("pins", file.pins, &limit::PINS);
     Some(Limits {
         services: services?,
         pools: pools?,
         backends: backends?,
         table_slots: table_slots?.next_multiple_of(SLOTS_PER_PAGE),
+        pins: pins?.next_multiple_of(8),
     })
 }
 

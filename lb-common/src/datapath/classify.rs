@@ -9,7 +9,7 @@ use crate::verdict::Reason;
 use crate::wire::ethernet::{self, Ethernet, VlanTag};
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{self, Extension, FragmentHeader, Ipv6};
-use crate::wire::{Ports, protocol};
+use crate::wire::{Tcp, Udp, protocol};
 
 /// Most extension headers that are followed before the ports.
 ///
@@ -38,6 +38,8 @@ pub struct Flow {
 pub struct Packet {
     /// The flow it belongs to.
     pub flow: Flow,
+    /// Whether it opens a connection: TCP with SYN and without ACK.
+    pub opening: bool,
     /// Bytes of the link-layer header with its tags: 14, 18 or 22.
     pub l2_bytes: usize,
     /// Bytes of the IP packet, by its own header; the frame may be longer (padding).
@@ -86,8 +88,8 @@ fn classify_ipv4<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Packet, Reason>
     let [source, destination] =
         [ip.source, ip.destination].map(|address| [u64::from(u32::from_ne_bytes(address)), 0]);
     let (protocol, traffic_class) = (ip.protocol, ip.type_of_service);
-    let (source_port_be, destination_port_be) =
-        ports(frame, protocol, l2_bytes, header_bytes, ip_bytes)?;
+    let (source_port_be, destination_port_be, opening) =
+        transport(frame, protocol, l2_bytes, header_bytes, ip_bytes)?;
     let flow = Flow {
         family: Family::V4,
         protocol,
@@ -96,7 +98,7 @@ fn classify_ipv4<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Packet, Reason>
         source_port_be,
         destination_port_be,
     };
-    Ok(Packet { flow, l2_bytes, ip_bytes, traffic_class })
+    Ok(Packet { flow, opening, l2_bytes, ip_bytes, traffic_class })
 }
 
 #[inline]
@@ -107,8 +109,8 @@ fn classify_ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Packet, Reason>
     }
     let ip_bytes = ipv6::HEADER_BYTES + usize::from(ip.payload_length.get());
     let (protocol, header_bytes) = transport_of_ipv6(frame, ip.next_header, l2_bytes)?;
-    let (source_port_be, destination_port_be) =
-        ports(frame, protocol, l2_bytes, header_bytes, ip_bytes)?;
+    let (source_port_be, destination_port_be, opening) =
+        transport(frame, protocol, l2_bytes, header_bytes, ip_bytes)?;
     let flow = Flow {
         family: Family::V6,
         protocol,
@@ -117,7 +119,7 @@ fn classify_ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Packet, Reason>
         source_port_be,
         destination_port_be,
     };
-    Ok(Packet { flow, l2_bytes, ip_bytes, traffic_class: ip.traffic_class() })
+    Ok(Packet { flow, opening, l2_bytes, ip_bytes, traffic_class: ip.traffic_class() })
 }
 
 /// The protocol behind the extension headers, and the bytes from the IPv6 header up to it.
@@ -154,24 +156,31 @@ pub(super) fn transport_of_ipv6<F: Frame>(
     Ok((kind, at))
 }
 
-/// Source and destination port, if they lie inside the IP packet.
+/// Source port, destination port, and whether the packet opens a connection: from a whole TCP or
+/// UDP header inside the IP packet. A first fragment too short for one is no honest packet
+/// (RFC 1858 §3).
 #[inline]
-fn ports<F: Frame>(
+fn transport<F: Frame>(
     frame: &F,
     protocol: u8,
     l2_bytes: usize,
     header_bytes: usize,
     ip_bytes: usize,
-) -> Result<(u16, u16), Reason> {
-    if !matches!(protocol, protocol::TCP | protocol::UDP) {
-        return Err(Reason::OtherProtocol);
-    }
-    if header_bytes + size_of::<Ports>() > ip_bytes {
-        return Err(Reason::Malformed);
-    }
-    let ports = frame.header::<Ports>(l2_bytes + header_bytes).ok_or(Reason::Malformed)?;
-    Ok((
-        u16::from_ne_bytes(ports.source.to_bytes()),
-        u16::from_ne_bytes(ports.destination.to_bytes()),
-    ))
+) -> Result<(u16, u16, bool), Reason> {
+    let at = l2_bytes + header_bytes;
+    let room = ip_bytes.saturating_sub(header_bytes);
+    let (ports, opening) = match protocol {
+        protocol::TCP if room >= size_of::<Tcp>() => {
+            let tcp = frame.header::<Tcp>(at).ok_or(Reason::Malformed)?;
+            (&tcp.ports, tcp.is_opening())
+        }
+        protocol::UDP if room >= size_of::<Udp>() => {
+            (&frame.header::<Udp>(at).ok_or(Reason::Malformed)?.ports, false)
+        }
+        protocol::TCP | protocol::UDP => return Err(Reason::Malformed),
+        _ => return Err(Reason::OtherProtocol),
+    };
+    let source = u16::from_ne_bytes(ports.source.to_bytes());
+    let destination = u16::from_ne_bytes(ports.destination.to_bytes());
+    Ok((source, destination, opening))
 }

@@ -82,7 +82,8 @@ fn outer_ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Tunnelled, OriginR
     let mut kind = ip.next_header;
     let mut at = l2_bytes + ipv6::HEADER_BYTES;
     let mut fragmented = false;
-    for _ in 0..MAX_EXTENSIONS {
+    // One look more than there may be headers: at what follows the last of them.
+    for _ in 0..=MAX_EXTENSIONS {
         if let Some(inner) = inner_family(kind) {
             if fragmented {
                 return Err(OriginReason::FragmentedTunnel);
@@ -91,8 +92,17 @@ fn outer_ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Tunnelled, OriginR
         }
         if kind == protocol::FRAGMENT {
             let header = frame.header::<FragmentHeader>(at).ok_or(OriginReason::NotTunnelled)?;
-            fragmented = true;
             kind = header.next_header;
+            if header.is_later_fragment() {
+                // Its payload is the middle of something: only this header says of what.
+                let tunnel = inner_family(kind).is_some();
+                return Err(if tunnel {
+                    OriginReason::FragmentedTunnel
+                } else {
+                    OriginReason::NotTunnelled
+                });
+            }
+            fragmented = true;
             at += size_of::<FragmentHeader>();
             continue;
         }

@@ -79,8 +79,8 @@ fn link_layer<F: Frame>(
         outer_type = move_tag(frame, size_of::<Ethernet>(), overhead, outer_type)?;
     }
     let front = frame.header_mut::<Ethernet>(0).ok_or(Reason::NoHeadroom)?;
-    front.destination = backend.next_hop_mac;
-    front.source = backend.source_mac;
+    copy_mac(&mut front.destination, &backend.next_hop_mac);
+    copy_mac(&mut front.source, &backend.source_mac);
     front.ethertype = outer_type;
     Ok(())
 }
@@ -128,18 +128,37 @@ fn outer_ipv6<F: Frame>(
     hash: u64,
 ) -> Result<(), Reason> {
     let header = frame.header_mut::<Ipv6>(packet.l2_bytes).ok_or(Reason::NoHeadroom)?;
+    copy_ipv6(&mut header.source, &backend.outer_source);
+    copy_ipv6(&mut header.destination, &backend.outer_destination);
     // RFC 6438: the flow label carries the flow's entropy, so that ECMP behind us keeps it whole.
     #[expect(clippy::cast_possible_truncation, reason = "the label is the hash's low bits")]
     let label = hash as u32 & ipv6::FLOW_LABEL;
-    *header = Ipv6 {
-        version_class_label: U32::new(6 << 28 | u32::from(packet.traffic_class) << 20 | label),
-        payload_length: length_field(packet.ip_bytes),
-        next_header: inner_protocol(packet.flow.family),
-        hop_limit: OUTER_HOP_LIMIT,
-        source: backend.outer_source,
-        destination: backend.outer_destination,
-    };
+    header.version_class_label = U32::new(6 << 28 | u32::from(packet.traffic_class) << 20 | label);
+    header.payload_length = length_field(packet.ip_bytes);
+    header.next_header = inner_protocol(packet.flow.family);
+    header.hop_limit = OUTER_HOP_LIMIT;
     Ok(())
+}
+
+/// Copies an address in pieces that the BPF target moves with one instruction each; an array of
+/// bytes would go byte by byte.
+#[inline]
+fn copy_mac(to: &mut [u8; 6], from: &[u8; 6]) {
+    let to: &mut [[u8; 2]; 3] = zerocopy::transmute_mut!(to);
+    let from: &[[u8; 2]; 3] = zerocopy::transmute_ref!(from);
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
+/// The same for an IPv6 address.
+#[inline]
+fn copy_ipv6(to: &mut [u8; 16], from: &[u8; 16]) {
+    let to: &mut [[u8; 4]; 4] = zerocopy::transmute_mut!(to);
+    let from: &[[u8; 4]; 4] = zerocopy::transmute_ref!(from);
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
 }
 
 /// The IPv4 address in a 16-byte field.

@@ -1,9 +1,11 @@
 //! Step 3: from a flow to its backend: the keyed hash, then one slot of the pool's table.
 
-use super::{Flow, slot_place};
-use crate::abi::{BackendIndex, Family, TableRef};
+use super::transition::Arrival;
+use super::{Flow, Packet, slot_place};
+use crate::abi::{BackendIndex, Family, PoolEntry};
 use crate::hash;
 use crate::tables::Tables;
+use crate::wire::protocol;
 
 /// The hash of a flow: all of the 5-tuple, so that two flows share it only by chance.
 #[inline]
@@ -24,13 +26,25 @@ pub fn flow_hash(seed: [u64; 2], flow: &Flow) -> u64 {
     }
 }
 
-/// The backend of a hash in a table; `None` for a pool without a table or a slot without backend.
+/// The backend of a packet for a pool; `None` if nobody takes it.
 #[inline]
-pub(super) fn backend<T: Tables>(tables: &T, table: TableRef, hash: u64) -> Option<BackendIndex> {
+pub(super) fn backend<T: Tables>(
+    tables: &T,
+    (index, pool): (u32, &PoolEntry),
+    packet: &Packet,
+    hash: u64,
+) -> Option<BackendIndex> {
+    let table = pool.table;
     if table.slots() == 0 {
         return None;
     }
     let (page, offset) = slot_place(table, hash::slot(hash, table.slots()));
-    let current = tables.slot(page, offset)?.current();
-    if current == BackendIndex::NONE { None } else { Some(current) }
+    let slot = tables.slot(page, offset)?;
+    let backend = if slot.consult() {
+        let udp = packet.flow.protocol == protocol::UDP;
+        tables.owner(slot, &Arrival { pool: index, hash, opening: packet.opening, udp })
+    } else {
+        slot.current()
+    };
+    if backend == BackendIndex::NONE { None } else { Some(backend) }
 }

@@ -21,6 +21,14 @@ fn page() -> String {
         writeln!(page, "| `{}` | {verdict} | {} |", reason.name(), reason.help()).unwrap();
     }
     page.push_str(
+        "\n## Pins\n\nFlows are pinned only while their slot is in transition. What can go wrong \
+         with a pin is counted here; the packet itself ends for one of the reasons above.\n\n\
+         | event | meaning |\n|---|---|\n",
+    );
+    for event in PinEvent::ALL {
+        writeln!(page, "| `{}` | {} |", event.name(), event.help()).unwrap();
+    }
+    page.push_str(
         "\n## Origin\n\n`lb-agent origin status` shows these.\n\n\
          | reason | verdict | meaning |\n|---|---|---|\n",
     );
@@ -40,7 +48,7 @@ const fn verdict_word(verdict: Verdict) -> &'static str {
 }
 
 #[test]
-fn the_metrics_page_lists_every_reason() {
+fn the_metrics_page_lists_every_reason_and_pin_event() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, page()).unwrap();
@@ -57,6 +65,11 @@ fn counters_are_numbered_in_order_and_names_are_unique() {
     for (number, reason) in (0..).zip(OriginReason::ALL) {
         assert_eq!(reason.index(), number);
     }
+    for (number, event) in (0..).zip(PinEvent::ALL) {
+        assert_eq!(event.index(), number);
+    }
+    assert_eq!(PinEvent::ALL.len(), PinEvent::COUNT as usize);
+    assert_ne!(PinEvent::Evicted.name(), PinEvent::Full.name());
     let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
     assert_eq!(names.len(), Reason::ALL.len());
 }

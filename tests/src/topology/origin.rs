@@ -119,8 +119,10 @@ impl Origin {
     }
 }
 
-/// One process, no files outside its prefix, a new connection for each request.
+/// One process, no files outside its prefix, a new connection for each request, except in the one
+/// place where connections stay open.
 fn nginx_configuration(name: &str) -> String {
+    let stay = crate::flows::connections::PATH;
     format!(
         "daemon off;\n\
          master_process off;\n\
@@ -139,6 +141,11 @@ fn nginx_configuration(name: &str) -> String {
          \x20   listen 80 backlog=4096;\n\
          \x20   listen [::]:80 backlog=4096;\n\
          \x20   location / {{ return 200 \"{name}\"; }}\n\
+         \x20   location {stay} {{\n\
+         \x20     keepalive_timeout 1h;\n\
+         \x20     keepalive_requests 1000000000;\n\
+         \x20     return 200 \"{name}\";\n\
+         \x20   }}\n\
          \x20 }}\n\
          }}\n"
     )

@@ -1,4 +1,5 @@
-//! Datagrams in tunnels made by hand, from any host: what a stranger could send to an origin.
+//! Packets made by hand, from any host; above all datagrams in tunnels: what a stranger could send
+//! to an origin.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6, UdpSocket};
@@ -57,6 +58,16 @@ impl Host {
             }
             _ => bail!("no tunnel from {source} to {destination}"),
         }
+    }
+
+    /// Sends whole IPv4 packets, headers included, from this host towards `destination`.
+    ///
+    /// # Errors
+    /// When the kernel does not take one.
+    pub fn send_packets(&self, destination: Ipv4Addr, packets: &[Vec<u8>]) -> Result<()> {
+        let to = SockaddrIn::from(SocketAddrV4::new(destination, 0));
+        let send = |packet: &Vec<u8>| send_raw(AddressFamily::Inet, packet, &to);
+        self.enter(|| packets.iter().try_for_each(send))?
     }
 }
 

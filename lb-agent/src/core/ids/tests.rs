@@ -30,6 +30,18 @@ fn kinds(ids: &Ids, desired: &Desired) -> [Kind; 3] {
     ]
 }
 
+/// The names of services, pools and backends.
+fn names(desired: &Desired) -> [BTreeSet<String>; 3] {
+    let of_pool = |(pool, spec): (&String, &lb_common::config::Pool)| {
+        spec.backends.keys().map(|name| format!("{pool}/{name}")).collect::<Vec<_>>()
+    };
+    [
+        desired.services.keys().cloned().collect(),
+        desired.pools.keys().cloned().collect(),
+        desired.pools.iter().flat_map(of_pool).collect(),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -38,7 +50,8 @@ proptest! {
         let mut ids = Ids::default();
         let mut before: Option<[Kind; 3]> = None;
         for desired in samples.iter().map(|sample| sample.desired(&limits)) {
-            ids = ids.assign(&desired).unwrap();
+            let Ok(next) = ids.assign(&desired) else { continue };
+            ids = next;
             let after = kinds(&ids, &desired);
             for (before, after) in before.iter().flatten().zip(&after) {
                 for (name, index) in &before.by_name {
@@ -53,7 +66,8 @@ proptest! {
     fn every_name_has_an_index_of_its_own_in_range((limits, samples) in history()) {
         let mut ids = Ids::default();
         for desired in samples.iter().map(|sample| sample.desired(&limits)) {
-            ids = ids.assign(&desired).unwrap();
+            let Ok(next) = ids.assign(&desired) else { continue };
+            ids = next;
             for Kind { by_name, range } in kinds(&ids, &desired) {
                 let indices: BTreeSet<u32> = by_name.values().copied().collect();
                 prop_assert_eq!(indices.len(), by_name.len());
@@ -63,24 +77,40 @@ proptest! {
     }
 
     #[test]
-    fn a_freed_index_is_taken_in_the_same_step_only_if_nothing_else_is_free(
-        (limits, samples) in history(),
-    ) {
+    fn a_freed_index_is_not_given_away_in_the_step_that_frees_it((limits, samples) in history()) {
         let mut ids = Ids::default();
         let mut before: Option<[Kind; 3]> = None;
         for desired in samples.iter().map(|sample| sample.desired(&limits)) {
-            ids = ids.assign(&desired).unwrap();
+            let Ok(next) = ids.assign(&desired) else { continue };
+            ids = next;
             let after = kinds(&ids, &desired);
             for (before, after) in before.iter().flatten().zip(&after) {
                 let owned: BTreeSet<u32> = before.by_name.values().copied().collect();
-                let taken: BTreeSet<u32> = after.by_name.values().copied().collect();
-                let new = after.by_name.iter().filter(|(name, _)| !before.by_name.contains_key(*name));
-                let reused = new.into_iter().any(|(_, index)| owned.contains(index));
-                let mut unused = after.range.clone();
-                let all_in_use = unused.all(|index| owned.contains(&index) || taken.contains(&index));
-                prop_assert!(!reused || all_in_use, "{:?}", after.by_name);
+                for (name, index) in &after.by_name {
+                    prop_assert!(before.by_name.contains_key(name) || !owned.contains(index), "{}", name);
+                }
             }
             before = Some(after);
+        }
+    }
+
+    /// Names that stay need no index, and what is free is enough for those that come.
+    #[test]
+    fn a_configuration_is_refused_only_if_old_and_new_names_outnumber_the_indices(
+        (limits, samples) in history(),
+    ) {
+        let mut ids = Ids::default();
+        let mut before: [BTreeSet<String>; 3] = Default::default();
+        for desired in samples.iter().map(|sample| sample.desired(&limits)) {
+            let names = names(&desired);
+            let room = [limits.services, limits.pools, limits.backends];
+            let wanted = before.iter().zip(&names).map(|(old, new)| old.union(new).count());
+            let fits = wanted.zip(room).all(|(wanted, room)| wanted <= room as usize);
+            let assigned = ids.assign(&desired);
+            prop_assert_eq!(assigned.is_ok(), fits);
+            if let Ok(next) = assigned {
+                (ids, before) = (next, names);
+            }
         }
     }
 
@@ -141,14 +171,33 @@ fn one_backend_too_many_is_refused_by_name_and_limit() {
 }
 
 #[test]
-fn all_backends_can_be_replaced_at_once_in_full_maps() {
+fn full_maps_let_go_of_backends_before_others_take_their_indices() {
     let full = Ids::default().assign(&four(&["a", "b", "c", "d"])).unwrap();
 
-    let ids = full.assign(&four(&["e", "f", "g", "h"])).unwrap();
+    let refused = full.assign(&four(&["a", "b", "c", "e"])).unwrap_err();
+    let without = full.assign(&four(&["a", "b", "c"])).unwrap();
+    let ids = without.assign(&four(&["a", "b", "c", "e"])).unwrap();
 
-    let indices: BTreeSet<u16> =
-        ["e", "f", "g", "h"].iter().map(|name| index(&ids, name)).collect();
-    assert_eq!(indices, (1..=4).collect());
+    assert_eq!(refused.to_string(), "no free index for backend web/e: limits.backends is 4");
+    assert_eq!(index(&ids, "e"), index(&full, "d"));
+}
+
+#[test]
+fn a_backend_that_is_still_in_the_maps_keeps_its_index() {
+    let entry = |name| {
+        let name_hash = NameHash::of_backend("web", name).0;
+        lb_common::abi::BackendEntry { name_hash, ..Default::default() }
+    };
+    let [one, two] = [1, 2].map(|index| BackendIndex::new(index).unwrap());
+    let backends = BTreeMap::from([(one, entry("a")), (two, entry("left"))]);
+    let maps = Image { backends, ..Image::default() };
+
+    let ids = Ids::adopt(&maps).assign(&four(&["a", "b", "c"])).unwrap();
+    let again = Ids::adopt(&maps).assign(&four(&["a", "left"])).unwrap();
+
+    assert_eq!(["a", "b", "c"].map(|name| index(&ids, name)), [1, 3, 4]);
+    assert_eq!(index(&again, "left"), 2);
+    assert!(Ids::adopt(&maps).assign(&four(&["a", "b", "c", "d"])).is_err());
 }
 
 #[test]

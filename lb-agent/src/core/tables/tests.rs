@@ -75,12 +75,15 @@ fn every_slot_of_a_new_table_is_clean() {
 }
 
 #[test]
-fn a_pool_without_anyone_to_take_traffic_has_no_slots() {
+fn a_pool_without_anyone_to_take_traffic_has_a_table_of_empty_slots() {
     let drained = Overrides::default().with("api", "b1", Change::Drain(true));
-    let (tables, _) = updated(&Tables::default(), &desired(POOLS, "[]"), &drained);
+    let (tables, ids) = updated(&Tables::default(), &desired(POOLS, "[]"), &drained);
 
-    assert!(tables.slots("api").is_empty());
+    assert_eq!(tables.slots("api").to_vec(), [Slot::default(); 251]);
     assert!(tables.shares("api").is_empty());
+    assert!(tables.backends("api").is_empty());
+    let both = ["b1", "b2"].map(|name| ids.backend("web", name).unwrap());
+    assert_eq!(tables.backends("web"), BTreeSet::from(both));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What a configuration means for the maps.
 
-use lb_common::abi::TableRef;
+use std::time::Duration;
+
+use lb_common::abi::{PoolEntry, TableRef};
 use proptest::prelude::*;
 
 use super::*;
@@ -69,8 +71,34 @@ proptest! {
         let (target, _) = fresh(&sample.desired(&limits), &sample.ways());
         for (index, pool) in &target.pools {
             for slot in pool.slots.iter() {
-                prop_assert_eq!(target.backends[&slot.current()].pool, *index);
+                let Some(backend) = target.backends.get(&slot.current()) else {
+                    prop_assert_eq!(*slot, Slot::default());
+                    continue;
+                };
+                prop_assert_eq!(backend.pool, *index);
             }
+        }
+    }
+
+    #[test]
+    fn a_backend_accepts_new_flows_if_and_only_if_it_is_in_its_pools_table(
+        limits in limits(), sample in sample(),
+    ) {
+        let (target, _) = fresh(&sample.desired(&limits), &sample.ways());
+        let named: BTreeSet<_> =
+            target.pools.values().flat_map(|pool| pool.slots.iter().map(|slot| slot.current())).collect();
+        for (index, entry) in &target.backends {
+            let accepts = entry.flags & BackendEntry::ACCEPTS_NEW != 0;
+            // A weight of 1 among 1000s may come out of a small table without a slot.
+            prop_assert!(accepts || !named.contains(index));
+            prop_assert!(entry.flags & BackendEntry::USABLE != 0);
+        }
+        for (index, pool) in &target.pools {
+            let slots = pool.slots.iter().filter(|slot| slot.current() == BackendIndex::NONE).count();
+            let accept = target.backends.values().any(|entry| {
+                entry.pool == *index && entry.flags & BackendEntry::ACCEPTS_NEW != 0
+            });
+            prop_assert_eq!(slots, if accept { 0 } else { pool.slots.len() });
         }
     }
 }
@@ -106,8 +134,9 @@ fn a_known_way_fills_in_the_next_hop_of_that_backend_alone() {
     assert_eq!(v4.next_hop_mac, [2, 0, 0, 0, 1, 9]);
     assert_eq!(v4.source_mac, [2, 0, 0, 0, 0, 1]);
     assert_eq!((v4.egress_ifindex, v4.mtu_bytes), (7, 1500));
-    assert_eq!(v4.flags, BackendEntry::NEXT_HOP_KNOWN);
-    assert_eq!(v6.flags, 0);
+    let up = BackendEntry::USABLE | BackendEntry::ACCEPTS_NEW;
+    assert_eq!(v4.flags, up | BackendEntry::NEXT_HOP_KNOWN);
+    assert_eq!(v6.flags, up);
 }
 
 #[test]
@@ -145,13 +174,96 @@ fn a_service_of_any_port_has_one_key_with_port_0() {
 }
 
 #[test]
-fn a_pool_without_active_backends_keeps_its_place_without_a_table() {
+fn a_pool_without_active_backends_has_a_table_of_empty_slots() {
     let off = POOLS
         .replace("10.3.0.2", "10.3.0.2, weight: 0")
         .replace("'fd00:3::2'", "'fd00:3::2', weight: 0");
     let (target, ids) = fresh(&samples::desired(&off, "[]"), &Ways::new());
 
     let pool = &target.pools[&ids.pool("web").unwrap()];
-    assert_eq!(TableRef::new(0, u32::try_from(pool.slots.len()).unwrap()), TableRef::default());
+    assert_eq!(pool.slots.to_vec(), vec![Slot::default(); 65_521]);
     assert_eq!(target.backends.len(), 2);
+    assert!(target.backends.values().all(|entry| entry.flags == BackendEntry::USABLE));
+}
+
+#[test]
+fn a_pool_with_an_idle_timeout_of_zero_keeps_no_flows() {
+    let mut desired = samples::desired(POOLS, "[]");
+    let (keeps, _) = fresh(&desired, &Ways::new());
+    desired.pools.get_mut("web").unwrap().flow_idle_timeout = Duration::ZERO;
+    let (keeps_not, _) = fresh(&desired, &Ways::new());
+
+    assert!(keeps.pools.values().all(|pool| pool.keeps_flows));
+    assert!(keeps_not.pools.values().all(|pool| !pool.keeps_flows));
+}
+
+const V6_ALONE: &str = "{ name: v6, address: 'fd00:3::2' }";
+
+/// Maps with both backends of [`POOLS`], whose table has this one slot (from `v4` and `v6`); the
+/// target once `v6` has left the configuration; and its index.
+fn leaving(slot: impl Fn(BackendIndex, BackendIndex) -> Slot) -> (Image, Target, BackendIndex) {
+    let (both, ids) = fresh(&samples::desired(POOLS, "[]"), &Ways::new());
+    let [v4, v6] = ["v4", "v6"].map(|name| ids.backend("web", name).unwrap());
+    let (target, after) =
+        fresh(&samples::desired(&POOLS.replace(V6_ALONE, ""), "[]"), &Ways::new());
+    assert_eq!((after.backend("web", "v4"), target.backends.len()), (Some(v4), 1));
+    let mut observed = Image { backends: both.backends, ..Image::default() };
+    observed.put_table(0, &[slot(v4, v6)]);
+    observed.pools.insert(0, PoolEntry { table: TableRef::new(0, 1), name_hash: 1 });
+    (observed, target, v6)
+}
+
+#[test]
+fn a_backend_that_left_stays_while_a_slot_or_a_pin_names_it() {
+    let stays = |slot: fn(BackendIndex, BackendIndex) -> Slot, pinned: bool| {
+        let (observed, mut target, v6) = leaving(slot);
+        let pinned = pinned.then_some(v6).into_iter().collect();
+        keep_leaving(&mut target, &observed, &pinned, &Ways::new());
+        target.backends.contains_key(&v6)
+    };
+    assert!(stays(|_, v6| Slot::clean(v6), false), "new flows went to it a moment ago");
+    assert!(stays(|v4, v6| Slot::in_transition(v4, v6), false));
+    assert!(stays(|v4, _| Slot::clean(v4), true));
+    assert!(!stays(|v4, _| Slot::clean(v4), false));
+    assert!(!stays(|v4, _| Slot::in_transition(v4, v4), false));
+}
+
+#[test]
+fn a_backend_that_left_goes_at_once_if_its_pool_keeps_no_flows_or_left_too() {
+    let (observed, target, v6) = leaving(|_, v6| Slot::clean(v6));
+    let pinned = BTreeSet::from([v6]);
+    let mut restless = target.clone();
+    restless.pools.values_mut().for_each(|pool| pool.keeps_flows = false);
+    let mut without_pool = target;
+    without_pool.pools.clear();
+
+    for mut target in [restless, without_pool] {
+        keep_leaving(&mut target, &observed, &pinned, &Ways::new());
+        assert!(!target.backends.contains_key(&v6));
+    }
+}
+
+#[test]
+fn a_backend_that_left_takes_no_new_flows_and_its_way_is_followed() {
+    let (observed, mut target, v6) = leaving(|v4, v6| Slot::in_transition(v4, v6));
+    let stays = target.backends.clone();
+    let before = observed.backends[&v6];
+    assert_eq!(before.flags, BackendEntry::USABLE | BackendEntry::ACCEPTS_NEW);
+    let address: IpAddr = "fd00:3::2".parse().unwrap();
+    let ways = Ways::from([(address, known_way(address, 9))]);
+
+    keep_leaving(&mut target, &observed, &BTreeSet::new(), &ways);
+
+    let entry = target.backends.remove(&v6).unwrap();
+    assert_eq!(entry.flags, BackendEntry::USABLE | BackendEntry::NEXT_HOP_KNOWN);
+    assert_eq!(entry.next_hop_mac, [2, 0, 0, 0, 1, 9]);
+    assert_eq!((entry.name_hash, entry.pool), (before.name_hash, before.pool));
+    assert_eq!(target.backends, stays, "the others are as they were");
+}
+
+#[test]
+fn the_address_of_a_backend_can_be_told_from_its_entry() {
+    let (v4, v6) = entries(&Ways::new());
+    assert_eq!(outer_destination(&v4), "10.3.0.2".parse::<IpAddr>().unwrap());
+    assert_eq!(outer_destination(&v6), "fd00:3::2".parse::<IpAddr>().unwrap());
 }

@@ -1,12 +1,13 @@
 //! Sizes, and every operation on real maps. Needs root.
 
-use lb_common::abi::TableRef;
+use lb_common::abi::{TableRef, Ticks};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 use proptest::prelude::*;
 
 use super::*;
 use crate::core::plan::carry_out;
-use crate::core::samples::{Agent, history};
+use crate::core::samples::{Agent, desired, history};
+use crate::core::target::Ways;
 use crate::io::lab::{LIMITS, load};
 
 /// An image without pages that no pool uses, each table in whole pages: what can be read back.
@@ -26,7 +27,9 @@ proptest! {
     fn the_kernels_maps_do_what_the_image_does((limits, samples) in history()) {
         let mut datapath = load(None, limits).unwrap();
         for step in Agent::steps(&limits, &samples) {
+            step.settling.iter().for_each(|op| datapath.maps.execute(op).unwrap());
             let mut image = step.observed;
+            prop_assert_eq!(readable(&datapath.maps.observe().unwrap()), readable(&image));
             for op in &step.ops {
                 datapath.maps.execute(op).unwrap();
                 carry_out(&mut image, op);
@@ -44,6 +47,7 @@ fn new_maps_are_empty() {
     let reasons = datapath.maps.reason_counters().unwrap();
     assert_eq!(reasons.len(), Reason::ALL.len());
     assert!(reasons.values().all(|counter| *counter == Counter::default()));
+    assert!(PinEvent::ALL.iter().all(|event| datapath.maps.pin_events(*event).unwrap() == 0));
 }
 
 #[test]
@@ -76,6 +80,80 @@ fn the_first_and_the_last_element_of_every_map_can_be_written() {
 
     assert_eq!(readable(&maps.observe().unwrap()), readable(&image));
     assert_eq!(image.backends.len() + image.pools.len(), 4);
+}
+
+#[test]
+fn one_slot_is_changed_and_its_neighbours_are_not() {
+    let mut maps = load(None, LIMITS).unwrap().maps;
+    let [a, b] = [1, 2].map(|index| BackendIndex::new(index).unwrap());
+    let slots: Vec<Slot> = (0..1_031).map(|_| Slot::in_transition(a, b)).collect();
+    let mut image = Image::default();
+    let put = |page, offset| Op::PutSlot { page, offset, slot: Slot::clean(b) };
+    let ops = [
+        Op::PutTable { first_page: 3, slots: slots.into() },
+        Op::PutPool { index: 1, entry: PoolEntry { table: TableRef::new(3, 1_031), name_hash: 1 } },
+        put(3, 0),
+        put(3, 7),
+        put(3, SLOTS_PER_PAGE - 1),
+        put(4, 6),
+    ];
+
+    for op in &ops {
+        maps.execute(op).unwrap();
+        carry_out(&mut image, op);
+        assert_eq!(readable(&maps.observe().unwrap()), readable(&image), "{op:?}");
+    }
+
+    let table = image.pools[&1].table;
+    assert_eq!(image.table(table).filter(|slot| *slot == Slot::clean(b)).count(), 4);
+    maps.execute(&put(16, 0)).unwrap();
+    assert_eq!(readable(&maps.observe().unwrap()), readable(&image), "there is no such page");
+}
+
+#[test]
+fn a_pin_is_read_back_and_removed_only_as_it_was_read() {
+    let maps = load(None, LIMITS).unwrap().maps;
+    let pin = |flow: u64| {
+        Pin::new(flow << 32, BackendIndex::new(30).unwrap(), Ticks::at(77 << 30)).embryonic(true)
+    };
+    assert_eq!(maps.pins().collect::<Vec<_>>(), [Pin::EMPTY; 64]);
+
+    for (position, flow) in [(0, 0), (63, 63)] {
+        assert!(maps.replace_pin(position, Pin::EMPTY, pin(flow)));
+    }
+    assert!(!maps.replace_pin(63, Pin::EMPTY, pin(5)), "it is taken");
+    assert!(!maps.replace_pin(64, Pin::EMPTY, pin(5)), "there is no such place");
+
+    let found: Vec<_> = maps.pins().enumerate().filter(|(_, pin)| !pin.is_empty()).collect();
+    assert_eq!(found, [(0, pin(0)), (63, pin(63))]);
+    assert!(!maps.remove_pin(63, pin(63).embryonic(false)), "a packet has changed it since");
+    assert!(maps.remove_pin(63, pin(63)));
+    assert_eq!(maps.pins().position(|found| found == pin(0)), Some(0));
+    assert_eq!(maps.pins().filter(|pin| !pin.is_empty()).count(), 1);
+}
+
+#[test]
+fn services_that_fill_their_map_can_all_be_replaced() {
+    let mut maps = load(None, Limits { services: 2, ..LIMITS }).unwrap().maps;
+    let web = |ports: &str| {
+        let services = format!(
+            "[{{ name: web, vip: 203.0.113.10, protocol: tcp, ports: [{ports}], pool: web }}]"
+        );
+        let backends = "[{ name: web-1, address: 10.3.0.2 }]";
+        let pools = format!("[{{ name: web, table_slots: 251, backends: {backends} }}]");
+        let mut desired = desired(&pools, &services);
+        desired.limits = Limits { services: 2, ..LIMITS };
+        desired
+    };
+    let mut agent = Agent::default();
+
+    for ports in ["80, 443", "81, 444", "443, 444"] {
+        let step = agent.change(&web(ports), &Ways::new()).unwrap();
+        for op in &step.ops {
+            maps.execute(op).unwrap();
+        }
+        assert_eq!(maps.observe().unwrap().services, agent.observed.services);
+    }
 }
 
 #[test]
@@ -112,7 +190,7 @@ fn counters_are_summed_over_the_cpus_and_reset_one_by_one() {
     let mut maps = load(None, LIMITS).unwrap().maps;
     let cpus = aya::util::nr_cpus().unwrap();
     let counted = || {
-        let per_cpu: Vec<_> = (0..cpus).map(|cpu| [cpu as u64 + 1, 100]).collect();
+        let per_cpu: Vec<CounterWords> = (0..cpus).map(|cpu| [cpu as u64 + 1, 100]).collect();
         PerCpuValues::try_from(per_cpu).unwrap()
     };
     let packets = (1..=cpus as u64).sum();
@@ -141,6 +219,7 @@ fn every_map_has_the_size_that_its_limit_says() {
     let sizes = shapes(&LIMITS)
         .map(|shape| (shape.name, shape.key_bytes, shape.value_bytes, shape.max_entries));
     let reasons = u32::try_from(Reason::ALL.len()).unwrap();
+    let events = u32::try_from(PinEvent::ALL.len()).unwrap();
 
     assert_eq!(
         sizes,
@@ -150,7 +229,9 @@ fn every_map_has_the_size_that_its_limit_says() {
             ("TABLE_PAGES", 4, 4096, 16),
             // Index 0 stands for "none", so there is one more than the limit.
             ("BACKENDS", 4, 64, 31),
+            ("PINS", 4, 64, 8),
             ("REASON_COUNTERS", 4, 16, reasons),
+            ("PIN_COUNTERS", 4, 16, events),
             ("SERVICE_COUNTERS", 4, 16, 16),
             ("BACKEND_COUNTERS", 4, 16, 31),
         ]
@@ -158,7 +239,7 @@ fn every_map_has_the_size_that_its_limit_says() {
     let mapped: Vec<_> =
         shapes(&LIMITS).into_iter().filter(|shape| shape.flags == MMAPABLE).collect();
     assert!(mapped.iter().all(|shape| shape.map_type == MapType::Array));
-    assert_eq!(mapped.len(), 3);
+    assert_eq!(mapped.len(), 4);
 }
 
 #[test]
@@ -171,5 +252,6 @@ fn the_memory_told_is_that_of_every_limit_and_cpu() {
     assert_eq!(with(Limits { backends: 31, ..LIMITS }), 64 + 2 * 16 + 8);
     assert_eq!(with(Limits { services: 17, ..LIMITS }), (24 + 16 + 64) + 2 * 16 + 8);
     assert_eq!(with(Limits { pools: 9, ..LIMITS }), 16);
+    assert_eq!(with(Limits { pins: LIMITS.pins + 8, ..LIMITS }), 64);
     assert!(memory_bytes(&LIMITS, 4) > base);
 }

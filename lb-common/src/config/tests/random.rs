@@ -40,6 +40,8 @@ fn pool(number: u16) -> impl Strategy<Value = PoolFile> {
             scheduler: Scheduler::Maglev,
             encapsulation: Encapsulation::Ipip,
             table_slots,
+            flow_idle_timeout: "90s".into(),
+            udp_idle_timeout: Some("1500ms".into()),
             health,
             backends: (1_u8..)
                 .zip(backends)
@@ -101,6 +103,8 @@ fn says_the_same(desired: &Desired, file: &ConfigFile) -> bool {
         let checked = &desired.pools[&pool.name];
         checked.backends.len() == pool.backends.len()
             && i64::from(checked.table_slots) == pool.table_slots
+            && checked.flow_idle_timeout.as_secs() == 90
+            && checked.udp_idle_timeout.as_millis() == 1500
             && checked.health.is_some() == pool.health.is_some()
             && pool.backends.iter().all(|backend| {
                 let checked = &checked.backends[&backend.name];

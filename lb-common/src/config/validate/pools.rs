@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::format;
 use std::net::IpAddr;
 use std::string::{String, ToString};
+use std::time::Duration;
 
 use super::values;
 use crate::config::desired::{Backend, HealthCheck, HealthKind, Pool, Weight};
 use crate::config::error::Findings;
 use crate::config::file::{
-    BackendFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, PoolFile, limit,
+    BackendFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, PoolFile, default, limit,
 };
 use crate::config::position::Path;
 use crate::maglev::is_prime;
@@ -55,6 +56,7 @@ struct Surroundings<'a> {
 impl Surroundings<'_> {
     fn pool(&self, file: &PoolFile, path: &Path<'_>, findings: &mut Findings) -> Option<Pool> {
         let table_slots = table_slots(file, &path.field("table_slots"), findings);
+        let idle = idle_timeouts(file, path, findings);
         let health = file.health.as_ref();
         let health = health.map(|file| health_check(file, &path.field("health"), findings));
         let backends = self.backends(&file.backends, &path.field("backends"), findings);
@@ -62,6 +64,8 @@ impl Surroundings<'_> {
             scheduler: file.scheduler,
             encapsulation: file.encapsulation,
             table_slots: table_slots?,
+            flow_idle_timeout: idle?.0,
+            udp_idle_timeout: idle?.1,
             health: health.flatten(),
             backends: backends?,
         })
@@ -126,6 +130,29 @@ impl Surroundings<'_> {
             }
         }
     }
+}
+
+/// Idle time-outs of the flows of a pool: TCP, UDP.
+fn idle_timeouts(
+    file: &PoolFile,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<(Duration, Duration)> {
+    let mut read = |text: &str, field: &str| {
+        values::duration(text, &limit::FLOW_IDLE_MS, &path.field(field), findings)
+    };
+    let flow = read(&file.flow_idle_timeout, "flow_idle_timeout");
+    let udp = file.udp_idle_timeout.as_deref().map(|text| read(text, "udp_idle_timeout"));
+    let (flow, udp) = match udp {
+        None => (flow?, flow?.min(default::UDP_IDLE)),
+        Some(udp) => (flow?, udp?),
+    };
+    if udp > flow {
+        let message = "is longer than flow_idle_timeout, the time a change is remembered";
+        findings.add(&path.field("udp_idle_timeout"), message);
+        return None;
+    }
+    Some((flow, udp))
 }
 
 fn backend(file: &BackendFile, path: &Path<'_>, findings: &mut Findings) -> Option<Backend> {

@@ -108,6 +108,21 @@ const WRONG_NUMBERS: &[Row] = &[
         "6:18: pools[0].table_slots: 100 is not in 251..=16777213",
     ),
     (
+        "    health:",
+        "    flow_idle_timeout: 121m\n    health:",
+        "6:24: pools[0].flow_idle_timeout: 121m is not in 0..=7200000 ms",
+    ),
+    (
+        "    health:",
+        "    flow_idle_timeout: 5x\n    health:",
+        "6:24: pools[0].flow_idle_timeout: \"5x\" is not a duration such as 500ms, 1s or 2m",
+    ),
+    (
+        "    health:",
+        "    udp_idle_timeout: 301s\n    health:",
+        "6:23: pools[0].udp_idle_timeout: is longer than flow_idle_timeout, the time a change is remembered",
+    ),
+    (
         "[443, 80]",
         "[]",
         "17:12: services[0].ports: at least one port is needed; 0 alone means any port",
@@ -186,6 +201,11 @@ const WRONG_SIZES: &[Row] = &[
         "interfaces:",
         "limits: { backends: 32767 }\ninterfaces:",
         "2:21: limits.backends: 32767 is not in 1..=32766",
+    ),
+    (
+        "interfaces:",
+        "limits: { pins: 7 }\ninterfaces:",
+        "2:17: limits.pins: 7 is not in 8..=134217728",
     ),
     (
         "interfaces:",
