@@ -61,7 +61,9 @@ fn every_reason_has_a_fixture() {
 fn a_frame_without_headroom_is_dropped_as_it_came() {
     let fixture = catalogue().into_iter().find(|each| each.name == "tcp_4in4").unwrap();
     let mut frame = Buffer::new(&fixture.frame_in, 19);
-    let tables = lb_common::image::Recorder::new(&fixture.maps);
+    let pins = lb_common::image::PinTable::new(1);
+    let now = lb_common::abi::Ticks::default();
+    let tables = lb_common::image::Recorder::new(&fixture.maps, &pins, now);
     let context = lb_common::datapath::Context {
         hash_seed: HASH_SEED,
         ingress_ifindex: fixture::INGRESS_IFINDEX,

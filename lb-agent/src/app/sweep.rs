@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::abi::BackendIndex;
+use lb_common::abi::{BackendIndex, Pin};
 use lb_common::datapath::slot_place;
 use lb_common::image::Image;
 use tracing::{debug, error};
@@ -35,7 +35,7 @@ impl Agent {
             return BTreeSet::new();
         }
         let pins = self.datapath.maps.pins().filter(|pin| !pin.is_empty());
-        pins.map(|pin| pin.backend()).collect()
+        pins.map(Pin::backend).collect()
     }
 
     /// Opens the windows of the slots that have come into transition since `before`.

@@ -306,7 +306,7 @@ impl Agent {
     fn restless(&self) -> BTreeSet<BackendIndex> {
         let tables = self.observed.pools.values().map(|pool| pool.table);
         let mut slots = tables.flat_map(|table| self.observed.table(table));
-        let restless = slots.any(|slot| slot.consult());
+        let restless = slots.any(Slot::consult);
         self.observed.backends.keys().copied().filter(|_| restless).collect()
     }
 
@@ -320,7 +320,9 @@ impl Agent {
                 ops.push(Op::PutSlot { page, offset, slot: Slot::clean(slot.current()) });
             }
         }
-        ops.iter().for_each(|op| carry_out(&mut self.observed, op));
+        for op in &ops {
+            carry_out(&mut self.observed, op);
+        }
         ops
     }
 

@@ -102,13 +102,11 @@ pub fn keep_leaving(
 
 /// The address of a backend, as its entry has it.
 pub fn outer_destination(entry: &BackendEntry) -> IpAddr {
-    match entry.encapsulation {
-        BackendEntry::ENCAP_IPIP_V6 => IpAddr::from(entry.outer_destination),
-        _ => {
-            let [a, b, c, d, ..] = entry.outer_destination;
-            IpAddr::from([a, b, c, d])
-        }
+    if entry.encapsulation == BackendEntry::ENCAP_IPIP_V6 {
+        return IpAddr::from(entry.outer_destination);
     }
+    let [a, b, c, d, ..] = entry.outer_destination;
+    IpAddr::from([a, b, c, d])
 }
 
 /// The keys of a service: one for each port.

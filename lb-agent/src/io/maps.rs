@@ -111,6 +111,7 @@ pub fn shapes(limits: &Limits) -> [MapShape; 9] {
 }
 
 /// Buckets of the pin table under `limits`.
+#[expect(clippy::cast_possible_truncation, reason = "8")]
 pub const fn pin_buckets(limits: &Limits) -> u32 {
     limits.pins / PINS_PER_BUCKET as u32
 }

@@ -87,12 +87,14 @@ impl Pin {
 
     /// The backend that the flow belongs to.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 15 bits")]
     pub const fn backend(self) -> BackendIndex {
         BackendIndex::masked((self.0 >> Self::BACKEND_SHIFT) as u16)
     }
 
     /// When a packet of the flow was last seen.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 15 bits")]
     pub const fn last_seen(self) -> Ticks {
         Ticks(self.0 as u16 & Ticks::MASK)
     }
@@ -113,6 +115,7 @@ impl Ticks {
 
     /// The tick of a monotonic time.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "masked to 15 bits")]
     pub const fn at(monotonic_ns: u64) -> Self {
         Self((monotonic_ns >> Self::NANOSECONDS_BITS) as u16 & Self::MASK)
     }

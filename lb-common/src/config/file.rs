@@ -239,7 +239,7 @@ pub struct PoolFile {
     /// change weight: 0s..=2h. 0s keeps none: flows follow the table at once. Default: 5m.
     #[serde(default = "default::flow_idle_timeout")]
     pub flow_idle_timeout: String,
-    /// The same for UDP flows, at most flow_idle_timeout. Default: 30s, or flow_idle_timeout if
+    /// The same for UDP flows, at most `flow_idle_timeout`. Default: 30s, or `flow_idle_timeout` if
     /// that is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_idle_timeout: Option<String>,

@@ -143,6 +143,7 @@ fn outer_ipv6<F: Frame>(
 /// Copies an address in pieces that the BPF target moves with one instruction each; an array of
 /// bytes would go byte by byte.
 #[inline]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "by value it goes byte by byte")]
 fn copy_mac(to: &mut [u8; 6], from: &[u8; 6]) {
     let to: &mut [[u8; 2]; 3] = zerocopy::transmute_mut!(to);
     let from: &[[u8; 2]; 3] = zerocopy::transmute_ref!(from);

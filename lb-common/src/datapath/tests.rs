@@ -7,7 +7,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::abi::{BackendIndex, Family, PoolEntry, Slot, Ticks};
+use crate::abi::{BackendIndex, Family, Pin, PoolEntry, Slot, Ticks};
 use crate::hash;
 use crate::image::{Image, PinTable, Recorder};
 
@@ -31,7 +31,7 @@ fn backend(image: &Image, table: TableRef, flow: Flow) -> Option<BackendIndex> {
     let pool = PoolEntry { table, name_hash: 1 };
     let packet = Packet { flow, opening: false, l2_bytes: 14, ip_bytes: 40, traffic_class: 0 };
     let found = steer::backend(&tables, (1, &pool), &packet, flow_hash(SEED, &flow));
-    assert!(pins.iter().all(|pin| pin.is_empty()), "a clean slot keeps no state");
+    assert!(pins.iter().all(Pin::is_empty), "a clean slot keeps no state");
     found
 }
 

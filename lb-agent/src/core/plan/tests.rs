@@ -108,7 +108,9 @@ fn assert_remembers(before: Slot, after: Slot) {
 
 fn after(observed: &Image, ops: &[Op]) -> Image {
     let mut image = observed.clone();
-    ops.iter().for_each(|op| carry_out(&mut image, op));
+    for op in ops {
+        carry_out(&mut image, op);
+    }
     image
 }
 

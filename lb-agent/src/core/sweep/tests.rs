@@ -4,6 +4,8 @@
 //! real plan, and seconds through the real sweep. The oracle knows none of it: a flow changes its
 //! backend only if that backend is down, or if the flow was silent for longer than its time-out.
 
+mod corners;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -338,121 +340,4 @@ proptest! {
 fn without_the_rules_flows_are_broken() {
     let broken = (0..10).filter(|seed| live(*seed, 400, false).is_err()).count();
     assert_eq!(broken, 10);
-}
-
-#[test]
-fn when_all_is_quiet_every_slot_is_clean_and_every_pin_gone() {
-    let mut rng = Rng::with_seed(5);
-    let mut world = World::new(64);
-    let mut flows = Vec::new();
-    for _ in 0..20 {
-        disturb(&mut world, &mut rng);
-        for _ in 0..20 {
-            open_flow(&world, &mut rng, &mut flows).unwrap();
-        }
-        world.tick();
-    }
-    assert!(world.slots().any(|slot| slot.consult()));
-    for _ in 0..2 * IDLE_S + 5 {
-        world.tick();
-    }
-    assert!(world.slots().all(|slot| !slot.consult()));
-    assert!(world.pins.iter().all(Pin::is_empty));
-    assert_eq!(world.sweep(), Swept::default());
-}
-
-impl World {
-    /// Only one backend is left, all others drain.
-    fn drain_to(&mut self, number: u8) {
-        for (other, wanted) in &mut self.wanted {
-            wanted.drained = *other != number;
-        }
-        self.apply();
-    }
-}
-
-#[test]
-fn a_drain_is_done_when_its_last_flow_has_gone() {
-    let mut world = World::new(64);
-    let mut flow = Flow { port: 4000, udp: false, pause_s: 1, backend: 0, last_ns: 0, lost: false };
-    let home = world.packet(&flow, true).unwrap();
-    flow.backend = home;
-    world.drain_to(home % 4 + 1);
-    // The flow lives on for five windows.
-    for _ in 0..5 * IDLE_S {
-        assert_eq!(world.packet(&flow, false), Some(home));
-        world.tick();
-    }
-    let index = world.image.backends.iter().find(|(_, entry)| entry.outer_destination[3] == home);
-    let index = *index.unwrap().0;
-    assert_eq!(world.flows, BTreeMap::from([(index, 1)]));
-    assert_eq!(world.slots().filter(|slot| slot.consult()).count(), 1, "its slot alone");
-    for _ in 0..IDLE_S + 3 {
-        world.tick();
-    }
-    assert_eq!(world.flows, BTreeMap::new());
-    assert!(world.slots().all(|slot| !slot.consult()));
-}
-
-#[test]
-fn a_removed_backend_stays_for_its_flows_and_its_index_is_nobody_elses() {
-    let mut world = World::new(64);
-    let flow = Flow { port: 4000, udp: false, pause_s: 1, backend: 0, last_ns: 0, lost: false };
-    let home = world.packet(&flow, true).unwrap();
-    let index_of = |world: &World, number: u8| {
-        let mut backends = world.image.backends.iter();
-        backends.find(|(_, entry)| entry.outer_destination[3] == number).map(|(index, _)| *index)
-    };
-    let index = index_of(&world, home).unwrap();
-    world.wanted.remove(&home);
-    world.wanted.insert(5, Wanted { weight: 100, drained: false, down: false });
-    world.apply();
-    for _ in 0..2 * IDLE_S {
-        assert_eq!(world.packet(&flow, false), Some(home));
-        assert_ne!(index_of(&world, 5), Some(index));
-        world.tick();
-        world.apply();
-    }
-    for _ in 0..IDLE_S + 3 {
-        world.tick();
-    }
-    world.apply();
-    assert_eq!(index_of(&world, home), None);
-}
-
-#[test]
-fn embryonic_pins_go_in_seconds_and_established_ones_in_their_time() {
-    let mut world = World::new(64);
-    let flow = |port, udp| Flow { port, udp, pause_s: 1, backend: 0, last_ns: 0, lost: false };
-    let home = world.packet(&flow(4000, false), true).unwrap();
-    world.drain_to(home % 4 + 1);
-    let count = |world: &World| world.pins.iter().filter(|pin| !pin.is_empty()).count();
-    // In slots that have moved: a SYN, an old TCP flow, an old UDP flow.
-    let mut made = [false; 3];
-    for port in 4000.. {
-        for (place, (udp, opening)) in
-            [(false, true), (false, false), (true, false)].iter().enumerate()
-        {
-            if !made[place] {
-                let before = count(&world);
-                // Ports apart: a segment would confirm the pin of a SYN with the same one.
-                world.packet(&flow(port + 5_000 * u16::from(*opening), *udp), *opening);
-                made[place] = count(&world) > before;
-            }
-        }
-        if made == [true; 3] {
-            break;
-        }
-    }
-    assert_eq!(count(&world), 3);
-    let mut ends = Vec::new();
-    for second in 1..=IDLE_S + 5 {
-        let before = count(&world);
-        world.tick();
-        ends.extend((count(&world) < before).then_some(second));
-    }
-    let [embryonic, udp, tcp] = ends[..] else { panic!("{ends:?}") };
-    assert!((10..=13).contains(&embryonic), "{ends:?}");
-    assert!((UDP_IDLE_S..=UDP_IDLE_S + 3).contains(&udp), "{ends:?}");
-    assert!((IDLE_S - 1..=IDLE_S + 3).contains(&tcp), "{ends:?}");
 }

@@ -222,7 +222,7 @@ fn a_backend_that_left_stays_while_a_slot_or_a_pin_names_it() {
         target.backends.contains_key(&v6)
     };
     assert!(stays(|_, v6| Slot::clean(v6), false), "new flows went to it a moment ago");
-    assert!(stays(|v4, v6| Slot::in_transition(v4, v6), false));
+    assert!(stays(Slot::in_transition, false));
     assert!(stays(|v4, _| Slot::clean(v4), true));
     assert!(!stays(|v4, _| Slot::clean(v4), false));
     assert!(!stays(|v4, _| Slot::in_transition(v4, v4), false));
@@ -245,7 +245,7 @@ fn a_backend_that_left_goes_at_once_if_its_pool_keeps_no_flows_or_left_too() {
 
 #[test]
 fn a_backend_that_left_takes_no_new_flows_and_its_way_is_followed() {
-    let (observed, mut target, v6) = leaving(|v4, v6| Slot::in_transition(v4, v6));
+    let (observed, mut target, v6) = leaving(Slot::in_transition);
     let stays = target.backends.clone();
     let before = observed.backends[&v6];
     assert_eq!(before.flags, BackendEntry::USABLE | BackendEntry::ACCEPTS_NEW);
