@@ -1,4 +1,4 @@
-//! The one form of a packet test: maps, a frame in, a reason, a frame out.
+//! The one form of a packet test: maps, pins and a frame in; a reason, a frame and pins out.
 //!
 //! The same fixtures run on the host (the pipeline over an [`Image`]) and in the kernel (the
 //! loaded program over real maps filled from the same image). The catalogue names every rule of
@@ -7,17 +7,21 @@
 mod catalogue;
 mod encapsulated;
 pub mod generate;
+mod host;
 pub mod kernel;
 mod maps;
 pub mod origin;
+mod transition;
 
-use lb_common::abi::Ticks;
-use lb_common::datapath::{Context, process};
-use lb_common::image::{Buffer, Image, PinTable, Recorder};
+use lb_common::abi::{PINS_PER_BUCKET, Pin, Ticks, pin_bucket};
+use lb_common::datapath::{classify, flow_hash};
+use lb_common::image::{Buffer, Image, PinTable};
 use lb_common::verdict::Reason;
 
 pub use catalogue::catalogue;
+pub use host::Host;
 pub use maps::{OUTER_SOURCE_IPV4, OUTER_SOURCE_IPV6, backends, standard};
+pub use transition::moving;
 
 /// Room in front of a frame in a test-run (`XDP_PACKET_HEADROOM`).
 pub const HEADROOM: usize = 256;
@@ -25,6 +29,8 @@ pub const HEADROOM: usize = 256;
 pub const INGRESS_IFINDEX: u32 = 1;
 /// Hash seed of all fixtures.
 pub const HASH_SEED: [u64; 2] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
+/// Buckets of the fixtures' pin table.
+pub const PIN_BUCKETS: u32 = 128;
 
 /// One packet test.
 #[derive(Clone, Debug)]
@@ -33,20 +39,48 @@ pub struct Fixture {
     pub name: &'static str,
     /// What the maps hold.
     pub maps: Image,
+    /// The pins in the bucket of the frame's flow, place by place.
+    pub pins: Vec<Pin>,
     /// The frame as it comes in.
     pub frame_in: Vec<u8>,
     /// How it must end.
     pub reason: Reason,
     /// The frame as it must leave.
     pub frame_out: Vec<u8>,
+    /// All pins there must be then, each without the time it was seen at.
+    pub pins_after: Vec<Pin>,
 }
 
-/// Takes a frame through the pipeline on the host.
+impl Fixture {
+    /// Where in the pin table the bucket of the frame's flow begins.
+    pub fn position(&self) -> usize {
+        pin_bucket(hash_of(&self.frame_in), PIN_BUCKETS) as usize * PINS_PER_BUCKET
+    }
+
+    /// Takes the frame through the pipeline on the host: reason, frame and pins.
+    pub fn on_the_host(&self) -> (Reason, Vec<u8>, Vec<Pin>) {
+        let mut pins = vec![Pin::EMPTY; PIN_BUCKETS as usize * PINS_PER_BUCKET];
+        pins[self.position()..][..self.pins.len()].copy_from_slice(&self.pins);
+        let mut host = Host::new(self.maps.clone(), HASH_SEED);
+        host.pins = PinTable::from_pins(pins);
+        let (reason, frame) = host.run(&self.frame_in, Ticks::at(77 << Ticks::NANOSECONDS_BITS));
+        (reason, frame, timeless(host.pins.iter()))
+    }
+}
+
+/// The pins of a table, in order, as if all had been seen at the same time.
+pub fn timeless(pins: impl Iterator<Item = Pin>) -> Vec<Pin> {
+    pins.filter(|pin| !pin.is_empty()).map(|pin| pin.seen_at(Ticks::default())).collect()
+}
+
+/// The hash of a frame's flow; 0 if it has none.
+fn hash_of(frame: &[u8]) -> u64 {
+    let packet = classify(&Buffer::new(frame, 0));
+    packet.map_or(0, |packet| flow_hash(HASH_SEED, &packet.flow))
+}
+
+/// Takes one frame through the pipeline on the host, with no flow pinned.
 pub fn on_the_host(image: &Image, seed: [u64; 2], frame: &[u8]) -> (Reason, Vec<u8>) {
-    let mut buffer = Buffer::new(frame, HEADROOM);
-    let context = Context { hash_seed: seed, ingress_ifindex: INGRESS_IFINDEX };
-    let pins = PinTable::new(1);
-    let tables = Recorder::new(image, &pins, Ticks::default());
-    let reason = process(&mut buffer, &tables, &context);
-    (reason, buffer.as_slice().to_vec())
+    let (reason, frame, _) = host::run(image, &PinTable::new(1), seed, frame, Ticks::default());
+    (reason, frame)
 }

@@ -165,9 +165,24 @@ pub fn ipv6_fragment(next_header: u8, offset_more: u16, payload: &[u8]) -> Vec<u
 
 /// A TCP SYN.
 pub fn tcp(source_port: u16, destination_port: u16, payload: &[u8]) -> Vec<u8> {
-    let mut header = TcpHeader::new(source_port, destination_port, 1000, 65_535);
-    header.syn = true;
+    tcp_with_flags(source_port, destination_port, SYN, payload)
+}
+
+/// TCP's SYN flag.
+pub const SYN: u8 = 0x02;
+/// TCP's ACK flag.
+pub const ACK: u8 = 0x10;
+
+/// A TCP segment with these control bits, FIN being the lowest.
+pub fn tcp_with_flags(
+    source_port: u16,
+    destination_port: u16,
+    flags: u8,
+    payload: &[u8],
+) -> Vec<u8> {
+    let header = TcpHeader::new(source_port, destination_port, 1000, 65_535);
     let mut segment = header.to_bytes().to_vec();
+    segment[13] = flags;
     segment.extend(payload);
     segment
 }

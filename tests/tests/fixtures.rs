@@ -24,9 +24,10 @@ fn difference<R: std::fmt::Debug + PartialEq>(
 
 #[test]
 fn fixtures_hold_on_the_host() {
-    let check = |Fixture { name, maps, frame_in, reason, frame_out }: Fixture| {
-        let (got, frame) = fixture::on_the_host(&maps, HASH_SEED, &frame_in);
-        difference(name, (reason, &frame_out), (got, &frame))
+    let check = |fixture: Fixture| {
+        let (got, frame, pins) = fixture.on_the_host();
+        let Fixture { name, reason, frame_out, pins_after, .. } = fixture;
+        difference(name, ((reason, pins_after), &frame_out), ((got, pins), &frame))
     };
     assert_none(&catalogue().into_iter().filter_map(check).collect::<Vec<_>>());
 }
@@ -35,13 +36,14 @@ fn fixtures_hold_on_the_host() {
 fn fixtures_hold_in_the_kernel() {
     let kernel = Kernel::load(&standard()).unwrap();
     let mut differences = Vec::new();
-    for Fixture { name, maps, frame_in, reason, frame_out } in catalogue() {
-        assert_eq!(maps, standard(), "all fixtures share one loaded program");
-        let before = kernel.counted(reason).unwrap();
-        let (verdict, frame) = kernel.run(&frame_in).unwrap();
-        let after = kernel.counted(reason).unwrap();
-        let wanted = (Some(reason.verdict()), 1, frame_in.len() as u64);
-        let counted = (verdict, after.packets - before.packets, after.bytes - before.bytes);
+    for fixture in catalogue() {
+        assert_eq!(fixture.maps, standard(), "all fixtures share one loaded program");
+        let before = kernel.counted(fixture.reason).unwrap();
+        let (verdict, frame, pins) = kernel.run_fixture(&fixture).unwrap();
+        let after = kernel.counted(fixture.reason).unwrap();
+        let Fixture { name, frame_in, reason, frame_out, pins_after, .. } = fixture;
+        let wanted = (Some(reason.verdict()), 1, frame_in.len() as u64, pins_after);
+        let counted = (verdict, after.packets - before.packets, after.bytes - before.bytes, pins);
         differences.extend(difference(name, (wanted, &frame_out), (counted, &frame)));
     }
     assert_none(&differences);
@@ -90,6 +92,22 @@ fn a_forwarded_packet_is_counted_for_its_service_and_its_backend() {
     let counter = maps.service_counter(1).unwrap();
     assert_eq!((counter.packets, counter.bytes), (3, bytes));
     assert_eq!(maps.service_counter(0).unwrap().packets, 0);
+}
+
+/// Both ends of an eviction, and of a bucket that has nothing to give, in the kernel's counters.
+#[test]
+fn trouble_with_a_pin_is_counted() {
+    let kernel = Kernel::load(&standard()).unwrap();
+    let counted = |name| {
+        let fixture = catalogue().into_iter().find(|each| each.name == name).unwrap();
+        let before = kernel.pin_events().unwrap();
+        kernel.run_fixture(&fixture).unwrap();
+        let after = kernel.pin_events().unwrap();
+        [after[0] - before[0], after[1] - before[1]]
+    };
+    assert_eq!(counted("a_syn_goes_to_the_new_backend_and_is_pinned"), [0, 0]);
+    assert_eq!(counted("an_unconfirmed_pin_gives_way_to_a_syn"), [1, 0]);
+    assert_eq!(counted("a_syn_without_room_goes_where_its_next_packets_will"), [0, 1]);
 }
 
 #[test]

@@ -235,7 +235,11 @@ fn clear_tables(observed: &Image, ops: &mut Vec<Op>) {
 
 /// Whether a pool's entry and table are already as wanted.
 fn holds(observed: &Image, before: PoolEntry, wanted: &TargetPool) -> bool {
-    before.name_hash == wanted.name_hash && observed.steers_like(before.table, &wanted.slots)
+    // A pool that keeps no flows any more has no use for what is left of its transitions.
+    let settled = || wanted.keeps_flows || observed.table(before.table).all(|slot| !slot.consult());
+    before.name_hash == wanted.name_hash
+        && observed.steers_like(before.table, &wanted.slots)
+        && settled()
 }
 
 /// The wanted table, in which each slot that moves remembers where its flows are now.
