@@ -1,9 +1,12 @@
 //! The layout of the BPF maps: the contract between the program in the kernel and the agent.
 //!
 //! Every type here is plain bytes without padding (zerocopy's derives refuse any). Entries are
-//! built from 8-byte words that the kernel copies whole, so a reader never sees half a word:
-//! whatever must change together shares one word. Any change of a type, a size or a meaning
-//! raises [`LAYOUT_VERSION`]; a golden test holds the two together.
+//! built from 8-byte words, and the agent stores whole words. What the program reads with one load,
+//! a table reference, a slot, a pin, it sees whole. A backend entry it reads field by field, so the
+//! agent closes an entry in use (its first word is zero, an MTU of 0 takes no packet) while it
+//! changes more than one word of it; a packet that is already past the MTU may still take a part
+//! of each. Any change of a type, a size or a meaning raises [`LAYOUT_VERSION`]; a golden test holds
+//! the two together.
 //!
 //! Addresses are 16 bytes in network order; an IPv4 address fills the first four.
 
@@ -154,7 +157,7 @@ pub struct ServiceEntry {
     pub pool: u32,
     /// Index of its counters; all ports of one service share it.
     pub service: u32,
-    /// First 8 bytes of the service name's stable hash, so that a restarted agent finds its own.
+    /// Stable hash of the service's name, so that a restarted agent finds its own.
     pub name_hash: u64,
 }
 

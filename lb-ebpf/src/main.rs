@@ -9,6 +9,7 @@
 #![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
 mod frame;
+mod shared;
 mod stats;
 mod tables;
 
@@ -55,15 +56,3 @@ pub fn balancer(ctx: XdpContext) -> u32 {
 fn log_drop<C: EbpfContext>(ctx: &C, reason: Reason, bytes: usize) {
     debug!(ctx, "dropped: reason {}, {} bytes", reason.index(), bytes);
 }
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    // Never reached: the verifier refuses the program if any path leads here.
-    loop {}
-}
-
-/// The kernel opens its GPL-only helpers to programs that declare a compatible licence.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

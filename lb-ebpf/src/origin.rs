@@ -8,6 +8,7 @@
 #![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
 mod frame;
+mod shared;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::{map, xdp};
@@ -53,26 +54,9 @@ pub fn origin(ctx: XdpContext) -> u32 {
     let mut frame = XdpFrame::new(&ctx);
     let bytes = frame.len();
     let reason = decapsulate(&mut frame, &Maps);
-    if let Some(counter) = ORIGIN_COUNTERS.get_ptr_mut(reason.index()) {
-        // SAFETY: this CPU's element, and nothing else on this CPU runs meanwhile.
-        let counter = unsafe { &mut *counter };
-        counter.packets = counter.packets.wrapping_add(1);
-        counter.bytes = counter.bytes.wrapping_add(bytes as u64);
-    }
+    shared::add(ORIGIN_COUNTERS.get_ptr_mut(reason.index()), bytes);
     match reason.verdict() {
         Verdict::Pass | Verdict::Tx => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
     }
 }
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    // Never reached: the verifier refuses the program if any path leads here.
-    loop {}
-}
-
-/// The kernel opens its GPL-only helpers to programs that declare a compatible licence.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -5,6 +5,8 @@ use aya_ebpf::maps::PerCpuArray;
 use lb_common::abi::{BackendIndex, Counter};
 use lb_common::verdict::{PinEvent, Reason};
 
+use crate::shared::add;
+
 #[map]
 static REASON_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(Reason::COUNT, 0);
 
@@ -39,14 +41,4 @@ pub(crate) fn count_service(service: u32, bytes: usize) {
 #[inline]
 pub(crate) fn count_backend(backend: BackendIndex, bytes: usize) {
     add(BACKEND_COUNTERS.get_ptr_mut(u32::from(backend.value())), bytes);
-}
-
-#[inline]
-fn add(counter: Option<*mut Counter>, bytes: usize) {
-    let Some(counter) = counter else { return };
-    // SAFETY: the map gave a pointer to this CPU's element; the program cannot be interrupted by
-    // itself on one CPU, so nobody else holds a reference to it.
-    let counter = unsafe { &mut *counter };
-    counter.packets = counter.packets.wrapping_add(1);
-    counter.bytes = counter.bytes.wrapping_add(bytes as u64);
 }

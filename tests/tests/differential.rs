@@ -3,6 +3,7 @@
 //! They are one function compiled twice, so any difference is a defect of an adapter, of a
 //! compiler, or of a map. The comparison itself is tested too: a change of one byte must show.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fastrand::Rng;
@@ -14,6 +15,7 @@ use lb_common::verdict::{OriginReason, Reason, Verdict};
 use lb_tests::fixture::kernel::Kernel;
 use lb_tests::fixture::{self, HASH_SEED, Host, catalogue, generate, moving, origin, standard};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 /// Frames of one run.
 const FRAMES: u64 = 120_000;
@@ -236,36 +238,93 @@ fn host_and_kernel_agree_at_the_origin() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+/// Any bytes; most of them behind a type, and a first byte, that lead into the parser. A test-run
+/// takes no frame shorter than an Ethernet header, and neither does a NIC.
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = |length| prop::collection::vec(any::<u8>(), length);
+    let into_the_parser = (
+        bytes(12..=12),
+        prop::collection::vec(prop::sample::select(vec![0x8100_u16, 0x88a8]), 0..=2),
+        prop::sample::select(vec![0x0800_u16, 0x86dd]),
+        prop::sample::select(vec![0x45_u8, 0x46, 0x4f, 0x44, 0x60, 0x6f]),
+        bytes(0..=120),
+        prop::sample::select(vec![1_u8, 4, 6, 17, 41, 43, 44, 51, 60]),
+    )
+        .prop_map(|(mut frame, tags, ethertype, first, mut rest, protocol)| {
+            for tag in tags {
+                frame.extend(tag.to_be_bytes());
+                frame.extend([0, 7]);
+            }
+            frame.extend(ethertype.to_be_bytes());
+            // Where the protocol stands, in the packet without its first byte.
+            let place = if ethertype == 0x0800 { 8 } else { 5 };
+            if let Some(byte) = rest.get_mut(place) {
+                *byte = protocol;
+            }
+            frame.push(first);
+            frame.extend(rest);
+            frame
+        });
+    prop_oneof![1 => bytes(14..=300), 9 => into_the_parser]
+}
 
-    #[test]
-    fn any_bytes_end_somewhere_on_the_host(frame in prop::collection::vec(any::<u8>(), 0..300)) {
-        let (reason, out) = fixture::on_the_host(standard_once(), HASH_SEED, &frame);
-        prop_assert!(reason.verdict() == Verdict::Tx || out == frame);
-        let (reason, out) = origin::on_the_host(&frame);
-        prop_assert!(reason == OriginReason::Decapsulated || out == frame);
+/// Runs `check` on 20,000 hostile frames, and sees that each of `reasons` came up.
+fn on_hostile_frames<R: Ord + Copy + std::fmt::Debug>(
+    reasons: &[R],
+    check: impl Fn(&[u8]) -> Result<R, TestCaseError>,
+) {
+    let seen = RefCell::new(BTreeMap::<R, u32>::new());
+    let mut runner = TestRunner::new(ProptestConfig::with_cases(20_000));
+    let run = runner.run(&hostile(), |frame| {
+        let reason = check(&frame)?;
+        *seen.borrow_mut().entry(reason).or_default() += 1;
+        Ok(())
+    });
+    assert!(run.is_ok(), "{run:?}");
+    let seen = seen.into_inner();
+    for reason in reasons {
+        assert!(seen.get(reason).is_some_and(|count| *count >= 50), "{reason:?}: {seen:?}");
     }
 }
 
-/// The image is dear to build, and every case wants it.
-fn standard_once() -> &'static Image {
-    static IMAGE: std::sync::OnceLock<Image> = std::sync::OnceLock::new();
-    IMAGE.get_or_init(standard)
+/// What bytes that know no service can come to.
+const WITHOUT_SERVICE: [Reason; 5] =
+    [Reason::NotIp, Reason::Malformed, Reason::Fragment, Reason::OtherProtocol, Reason::NoService];
+/// What bytes that know no balancer can come to.
+const WITHOUT_BALANCER: [OriginReason; 3] =
+    [OriginReason::NotTunnelled, OriginReason::UnknownSource, OriginReason::FragmentedTunnel];
+
+#[test]
+fn any_bytes_end_somewhere_on_the_host() {
+    let image = standard();
+    on_hostile_frames(&WITHOUT_SERVICE, |frame| {
+        let (reason, out) = fixture::on_the_host(&image, HASH_SEED, frame);
+        prop_assert!(reason.verdict() == Verdict::Tx || out == frame);
+        Ok(reason)
+    });
+    on_hostile_frames(&WITHOUT_BALANCER, |frame| {
+        let (reason, out) = origin::on_the_host(frame);
+        prop_assert!(reason == OriginReason::Decapsulated || out == frame);
+        Ok(reason)
+    });
 }
 
 #[test]
-fn any_bytes_end_somewhere_in_the_kernel() {
-    let kernel = Kernel::load(&standard()).unwrap();
+fn any_bytes_end_in_the_kernel_as_they_do_on_the_host() {
+    let image = standard();
+    let kernel = Kernel::load(&image).unwrap();
+    on_hostile_frames(&WITHOUT_SERVICE, |frame| {
+        let (reason, on_the_host) = fixture::on_the_host(&image, HASH_SEED, frame);
+        let (verdict, in_the_kernel) = kernel.run(frame).unwrap();
+        prop_assert_eq!((verdict, in_the_kernel), (Some(reason.verdict()), on_the_host));
+        Ok(reason)
+    });
     let program = Origin::load(&origin::SOURCES, &origin::VIPS).unwrap();
-    let mut rng = Rng::with_seed(13);
-    for _ in 0..20_000 {
-        // A test-run takes no frame shorter than an Ethernet header, and neither does a NIC.
-        let length = rng.usize(14..300);
-        let frame: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(length).collect();
-        let (verdict, out) = kernel.run(&frame).unwrap();
-        assert!(verdict == Some(Verdict::Tx) || verdict.is_some() && out == frame, "{frame:02x?}");
-        let (action, _) = program.test_run(&frame).unwrap();
-        assert!(action == 1 || action == 2, "{action} for {frame:02x?}");
-    }
+    on_hostile_frames(&WITHOUT_BALANCER, |frame| {
+        let (reason, on_the_host) = origin::on_the_host(frame);
+        let (action, in_the_kernel) = program.test_run(frame).unwrap();
+        let wanted = if reason.verdict() == Verdict::Drop { 1 } else { 2 };
+        prop_assert_eq!((action, in_the_kernel), (wanted, on_the_host));
+        Ok(reason)
+    });
 }

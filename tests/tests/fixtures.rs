@@ -74,6 +74,7 @@ fn a_frame_without_headroom_is_dropped_as_it_came() {
     assert_eq!(reason, Reason::NoHeadroom);
     assert_eq!(frame.as_slice(), fixture.frame_in);
     assert!(tables.backend_counters().is_empty(), "nothing was sent, so nothing is counted");
+    assert!(tables.service_counters().is_empty());
 }
 
 #[test]

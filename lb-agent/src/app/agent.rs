@@ -17,6 +17,7 @@ use crate::core::effective::{EffectivePool, effective};
 use crate::core::ids::Ids;
 use crate::core::overrides::Overrides;
 use crate::core::plan::{Op, carry_out, plan, resting_after};
+use crate::core::sweep::{IdleTimeouts, idle_timeouts};
 use crate::core::tables::Tables;
 use crate::core::target::{Ways, keep_leaving, outer_destination, target};
 use crate::core::way::Way;
@@ -63,6 +64,8 @@ pub(super) struct Derived {
     pub(super) effective: BTreeMap<String, EffectivePool>,
     pub(super) ids: Ids,
     pub(super) tables: Tables,
+    /// Idle time-outs by pool index.
+    pub(super) timeouts: BTreeMap<u32, IdleTimeouts>,
 }
 
 /// A change that has been thought through and not yet carried out.
@@ -196,7 +199,8 @@ impl Agent {
         let pinned = self.pinned(&target);
         keep_leaving(&mut target, &self.observed, &pinned, ways);
         let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
-        Ok(Prepared { derived: Derived { effective, ids, tables }, ops })
+        let timeouts = idle_timeouts(desired, &ids);
+        Ok(Prepared { derived: Derived { effective, ids, tables, timeouts }, ops })
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that

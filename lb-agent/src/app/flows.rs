@@ -27,12 +27,16 @@ pub(super) fn flows_of(agent: &Agent, index: Option<BackendIndex>) -> u64 {
     index.and_then(|index| agent.transitions.flows.get(&index)).copied().unwrap_or(0)
 }
 
-/// The backends of a pool that have left the configuration and still have flows. The maps do not
-/// hold their names, so each goes by its address.
-pub(super) fn leaving(agent: &Agent, pool: &str) -> Result<Vec<Backend>, MapsError> {
+/// Those of the `leaving` backends that are a pool's: they have left the configuration and still
+/// have flows. The maps do not hold their names, so each goes by its address.
+pub(super) fn leaving(
+    agent: &Agent,
+    leaving: &[BackendIndex],
+    pool: &str,
+) -> Result<Vec<Backend>, MapsError> {
     let pool_index = agent.derived.ids.pool(pool);
     let mut views = Vec::new();
-    for index in agent.leaving() {
+    for index in leaving.iter().copied() {
         let Some(entry) = agent.observed.backends.get(&index) else { continue };
         if pool_index != Some(entry.pool) {
             continue;

@@ -10,7 +10,7 @@ use tracing::{debug, error};
 use super::AgentError;
 use super::agent::Agent;
 use crate::core::plan::{Op, carry_out};
-use crate::core::sweep::{IdleTimeouts, Swept, Windows, sweep};
+use crate::core::sweep::{Swept, Windows, sweep};
 use crate::core::target::Target;
 use crate::io::clock;
 
@@ -40,8 +40,8 @@ impl Agent {
 
     /// Opens the windows of the slots that have come into transition since `before`.
     pub(super) fn open_windows(&mut self, before: &Image) {
-        let (timeouts, now_ns) = (self.idle_timeouts(), clock::monotonic_ns());
-        self.transitions.windows.open(before, &self.observed, &timeouts, now_ns);
+        let timeouts = &self.derived.timeouts;
+        self.transitions.windows.open(before, &self.observed, timeouts, clock::monotonic_ns());
         self.transitions.awake = true;
     }
 
@@ -56,12 +56,11 @@ impl Agent {
     }
 
     fn sweep_now(&mut self) -> Result<(), AgentError> {
-        let timeouts = self.idle_timeouts();
         let swept = sweep(
             &self.observed,
             &mut self.transitions.windows,
             self.datapath.maps.pins(),
-            &timeouts,
+            &self.derived.timeouts,
             clock::monotonic_ns(),
         );
         self.settle(&swept)?;
@@ -119,20 +118,5 @@ impl Agent {
             .filter_map(|(pool, name)| self.derived.ids.backend(pool, name))
             .collect();
         self.observed.backends.keys().copied().filter(move |index| !configured.contains(index))
-    }
-
-    /// Idle time-outs by pool index.
-    pub(super) fn idle_timeouts(&self) -> BTreeMap<u32, IdleTimeouts> {
-        let timeouts = |(name, pool): (&String, &lb_common::config::Pool)| {
-            let ns = |duration: std::time::Duration| {
-                u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-            };
-            let timeouts = IdleTimeouts {
-                flow_ns: ns(pool.flow_idle_timeout),
-                udp_ns: ns(pool.udp_idle_timeout),
-            };
-            Some((self.derived.ids.pool(name)?, timeouts))
-        };
-        self.desired.pools.iter().filter_map(timeouts).collect()
     }
 }

@@ -163,13 +163,14 @@ pub(super) fn backends(agent: &Agent, only: Option<&str>) -> Answer {
         return Err(not_found("pool", pool, pools.keys()));
     }
     let mut views = Vec::new();
+    let leaving: Vec<_> = agent.leaving().collect();
     for (name, pool) in pools.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         let shares = agent.derived.tables.shares(name);
         for (backend_name, backend) in &pool.backends {
             let view = backend_view(agent, &shares, (name, backend_name), backend);
             views.push(view.map_err(|error| unreadable(&error))?);
         }
-        views.extend(flows::leaving(agent, name).map_err(|error| unreadable(&error))?);
+        views.extend(flows::leaving(agent, &leaving, name).map_err(|error| unreadable(&error))?);
     }
     list(agent, "BackendList", views)
 }

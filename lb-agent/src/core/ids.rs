@@ -2,8 +2,8 @@
 //!
 //! Names are not in the maps, but a stable hash of each is: a restarted agent reads its indices
 //! back from the entries themselves, so no file can ever disagree with the maps. Index 0 of a
-//! backend means "none". A freed index goes to the end of the queue: the longer it rests, the
-//! surer it is that no packet in flight still means the old owner.
+//! backend means "none". An index is free only once its entry has gone from the maps, and the search
+//! for one goes on behind the last that was given away.
 
 use std::collections::{BTreeMap, BTreeSet};
 

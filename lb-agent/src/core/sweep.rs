@@ -11,10 +11,14 @@
 //! Pure: time and pins come in, removals and slots go out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lb_common::abi::{BackendIndex, Pin, Slot, Ticks};
+use lb_common::config::{self, Desired};
 use lb_common::hash;
 use lb_common::image::Image;
+
+use super::ids::Ids;
 
 /// An embryonic pin lives this long: a handshake that takes longer has failed.
 const EMBRYONIC_TICKS: u16 = 10;
@@ -26,6 +30,16 @@ pub struct IdleTimeouts {
     pub flow_ns: u64,
     /// Of UDP, ns.
     pub udp_ns: u64,
+}
+
+/// The idle time-outs of a configuration's pools, by index.
+pub fn idle_timeouts(desired: &Desired, ids: &Ids) -> BTreeMap<u32, IdleTimeouts> {
+    let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let timeouts = |(name, pool): (&String, &config::Pool)| {
+        let (flow_ns, udp_ns) = (ns(pool.flow_idle_timeout), ns(pool.udp_idle_timeout));
+        Some((ids.pool(name)?, IdleTimeouts { flow_ns, udp_ns }))
+    };
+    desired.pools.iter().filter_map(timeouts).collect()
 }
 
 /// The slots of one pool that one change has put in transition.
@@ -50,7 +64,10 @@ impl Windows {
         timeouts: &BTreeMap<u32, IdleTimeouts>,
         now_ns: u64,
     ) {
-        self.0.retain(|window| after.pools.contains_key(&window.pool));
+        // A pool that keeps no flows has no slot left in transition: should it keep them again,
+        // an old window must not close a new transition.
+        let keeps = |pool: &u32| timeouts.get(pool).is_some_and(|timeouts| timeouts.flow_ns > 0);
+        self.0.retain(|window| after.pools.contains_key(&window.pool) && keeps(&window.pool));
         for (pool, entry) in &after.pools {
             let old = before.pools.get(pool).map(|entry| entry.table);
             if old == Some(entry.table) {

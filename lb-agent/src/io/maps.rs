@@ -122,7 +122,7 @@ pub const fn table_pages(limits: &Limits) -> u32 {
 }
 
 /// Bytes the maps of `limits` take on a machine with `cpus` possible CPUs: keys, values and, for
-/// hash entries, the kernel's 48 bytes of links and buckets each (`struct htab_elem` and bucket).
+/// hash entries, 64 bytes for the kernel's links and buckets each (`struct htab_elem` and bucket).
 pub fn memory_bytes(limits: &Limits, cpus: u64) -> u64 {
     let bytes = |shape: &MapShape| {
         let entries = u64::from(shape.max_entries);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::string::String;
 
 use proptest::prelude::*;
+use zerocopy::IntoBytes;
 
 use super::*;
 use crate::hash;
@@ -28,6 +29,13 @@ const LAYOUT: (u32, &str) = (
      outer_destination 16, outer_source 32, egress_ifindex 48, pool 52, name_hash 56\n\
      flags: next hop known 1, usable 2, accepts new 4\n\
      Counter 16: packets 0, bytes 8\n\
+     encapsulations: ipip in ipv4 1, in ipv6 2\n\
+     ServiceKey of 1.2.3.4:5 tcp [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6, 4, 0, 0, \
+     0, 0]\n\
+     TableRef of page 1, 2 slots 100000002\n\
+     reasons forwarded not_ip malformed fragment other_protocol no_service truncated no_backend \
+     next_hop_unknown wrong_interface too_big no_headroom\n\
+     origin ORIGIN_SOURCES ORIGIN_VIPS ORIGIN_COUNTERS\n\
      maps SERVICES POOLS TABLE_PAGES BACKENDS PINS REASON_COUNTERS PIN_COUNTERS SERVICE_COUNTERS \
      BACKEND_COUNTERS of 12 reasons and 2 pin events",
 );
@@ -72,7 +80,25 @@ fn layout() -> String {
             flags[0], flags[1], flags[2]
         ),
         layout!(Counter: packets, bytes),
+        meanings(),
         format!("maps {} of {reasons} reasons and {events} pin events", maps.join(" ")),
+    ]
+    .join("\n")
+}
+
+/// What offsets do not show: which value stands for what, on a little-endian machine.
+fn meanings() -> String {
+    let key = ServiceKey::new([1, 2, 3, 4].into(), 6, 5);
+    let table: u64 = zerocopy::transmute!(TableRef::new(1, 2));
+    let (v4, v6) = (BackendEntry::ENCAP_IPIP_V4, BackendEntry::ENCAP_IPIP_V6);
+    let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+    let origin = [map::ORIGIN_SOURCES, map::ORIGIN_VIPS, map::ORIGIN_COUNTERS];
+    [
+        format!("encapsulations: ipip in ipv4 {v4}, in ipv6 {v6}"),
+        format!("ServiceKey of 1.2.3.4:5 tcp {:?}", key.as_bytes()),
+        format!("TableRef of page 1, 2 slots {table:x}"),
+        format!("reasons {}", reasons.join(" ")),
+        format!("origin {}", origin.join(" ")),
     ]
     .join("\n")
 }

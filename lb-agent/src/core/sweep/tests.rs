@@ -48,6 +48,7 @@ struct World {
     windows: Windows,
     flows: BTreeMap<BackendIndex, u64>,
     tables: Tables,
+    hash_seed: [u64; 2],
 }
 
 impl World {
@@ -61,6 +62,7 @@ impl World {
             windows: Windows::default(),
             flows: BTreeMap::new(),
             tables: Tables::default(),
+            hash_seed: [0; 2],
         };
         world.apply();
         world
@@ -87,6 +89,7 @@ impl World {
     /// What the agent does with a change: tables, target, plan, maps, windows.
     fn apply(&mut self) {
         let desired = self.desired();
+        self.hash_seed = desired.hash_seed;
         let mut overrides = Overrides::default();
         for (number, wanted) in &self.wanted {
             // A health check takes a backend that is down out of the table, as a drain does.
@@ -155,7 +158,7 @@ impl World {
     fn packet(&self, flow: &Flow, opening: bool) -> Option<u8> {
         let mut frame = Buffer::new(&flow.frame(opening), 64);
         let tables = Recorder::new(&self.image, &self.pins, Ticks::at(self.now_ns));
-        let context = Context { hash_seed: self.desired().hash_seed, ingress_ifindex: IFINDEX };
+        let context = Context { hash_seed: self.hash_seed, ingress_ifindex: IFINDEX };
         match process(&mut frame, &tables, &context) {
             Reason::Forwarded => {
                 assert_eq!(tables.pin_events(PinEvent::Full), 0, "the table is large enough");
