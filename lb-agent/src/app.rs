@@ -16,6 +16,7 @@ mod doctor;
 mod error;
 mod flows;
 mod interfaces;
+mod program;
 mod socket;
 mod sweep;
 mod trace;
@@ -27,12 +28,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 pub use error::AgentError;
 
 use crate::io::api_server::{self, Call};
-use crate::io::datapath_log;
 use agent::Agent;
 
 /// How often next hops are verified again: the kernel does not see our packets use them.
@@ -80,9 +80,7 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
             }
         });
     }
-    if let Err(error) = datapath_log::forward(agent.ebpf_mut()) {
-        warn!(error = &error as &dyn std::error::Error, "no log of the data plane");
-    }
+    agent.follow_log();
 
     let mut tick = interval(NEXT_HOP_REFRESH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

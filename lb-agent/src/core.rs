@@ -10,8 +10,10 @@ pub mod effective;
 pub mod ids;
 pub mod overrides;
 pub mod plan;
+pub mod rotation;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod settings;
 pub mod sweep;
 pub mod tables;
 pub mod target;

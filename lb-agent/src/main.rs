@@ -13,6 +13,8 @@ use lb_agent::io::api_server;
 use lb_agent::io::capabilities;
 use lb_agent::io::origin::{self, OriginConfig};
 use lb_agent::io::pins::Pins;
+use lb_common::config::Prefix;
+use lb_common::wire::gue;
 use tracing_subscriber::EnvFilter;
 
 /// Where pins go unless told otherwise.
@@ -85,18 +87,21 @@ enum LogFormat {
 enum OriginCommand {
     /// Load the decapsulation program and attach it; it works on without a process
     #[command(after_help = "Example: lb-agent origin attach --interface eth0 \
-        --source 10.2.0.2 --vip 203.0.113.10 --vip 2001:db8::10\n\
+        --source 10.64.0.0/16 --vip 203.0.113.10 --vip 2001:db8::10\n\
         Run it again to change the sets: the old program is replaced as a whole.")]
     Attach {
         /// Interface that faces the balancers
         #[arg(long)]
         interface: String,
-        /// Address of a balancer, the outer source of its packets; may be repeated
-        #[arg(long, required = true, value_name = "ADDRESS")]
-        source: Vec<IpAddr>,
+        /// Address or prefix of a balancer, the outer source of its packets; may be repeated
+        #[arg(long, required = true, value_name = "PREFIX")]
+        source: Vec<Prefix>,
         /// VIP served here; may be repeated
         #[arg(long, required = true, value_name = "ADDRESS")]
         vip: Vec<IpAddr>,
+        /// UDP port that GUE packets come to, as the balancers' configuration says; 0 for none
+        #[arg(long, value_name = "PORT", default_value_t = gue::PORT)]
+        gue_port: u16,
         /// Run in the network stack instead of the driver: slower, but on any interface
         #[arg(long)]
         generic: bool,
@@ -171,8 +176,8 @@ fn run(args: RunArgs) -> Result<(), AgentError> {
 fn origin_command(command: OriginCommand) -> Result<(), AgentError> {
     capabilities::check()?;
     match command {
-        OriginCommand::Attach { interface, source, vip, generic, pin_dir } => {
-            let config = OriginConfig { interface, sources: source, vips: vip, generic };
+        OriginCommand::Attach { interface, source, vip, gue_port, generic, pin_dir } => {
+            let config = OriginConfig { interface, sources: source, vips: vip, gue_port, generic };
             origin::attach(&config, &pin_dir)?;
         }
         OriginCommand::Detach { pin_dir } => origin::detach(&pin_dir)?,

@@ -10,16 +10,20 @@
 //!
 //! Addresses are 16 bytes in network order; an IPv4 address fills the first four.
 
+mod backend;
 mod pin;
+mod pool;
 mod slot;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-pub use pin::{PINS_PER_BUCKET, Pin, PinBucket, Ticks, pin_bucket};
+pub use backend::{BackendEntry, Encapsulation};
+pub use pin::{PINS_PER_BUCKET, Pin, PinBucket, PinState, Ticks, pin_bucket};
+pub use pool::{PoolEntry, QuicKey, SLOT_BITS, SLOTS_PER_PAGE, Scheduler, TablePage, TableRef};
 pub use slot::{BackendIndex, Slot};
 
 /// Version of everything in this file. Pinned maps live in a directory that carries it.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Names of the maps, as the programs declare them and as they are pinned.
 pub mod map {
@@ -33,6 +37,18 @@ pub mod map {
     pub const BACKENDS: &str = "BACKENDS";
     /// Memory-mapped array: bucket number -> [`super::PinBucket`].
     pub const PINS: &str = "PINS";
+    /// Memory-mapped array: bucket number -> [`super::PinBucket`] of datagrams in fragments.
+    pub const FRAGMENTS: &str = "FRAGMENTS";
+    /// Memory-mapped array: backend index -> `u64`, flows pinned to it as far as is known.
+    pub const LOADS: &str = "LOADS";
+    /// Memory-mapped array: pool index -> `u64`, new flows that its scheduler has placed.
+    pub const TURNS: &str = "TURNS";
+    /// Hash: [`super::QuicKey`] -> `u64`, a backend index.
+    pub const QUIC_SERVERS: &str = "QUIC_SERVERS";
+    /// Device hash: interface index -> the same, of the interfaces that packets may leave by.
+    pub const EGRESS: &str = "EGRESS";
+    /// Per-CPU array: [`crate::verdict::Reply`] -> `u64`, when the next one is due, ns.
+    pub const REPLY_BUDGETS: &str = "REPLY_BUDGETS";
     /// Per-CPU array: [`crate::verdict::Reason`] -> [`super::Counter`].
     pub const REASON_COUNTERS: &str = "REASON_COUNTERS";
     /// Per-CPU array: service index -> [`super::Counter`].
@@ -42,7 +58,7 @@ pub mod map {
     /// Per-CPU array: backend index -> [`super::Counter`].
     pub const BACKEND_COUNTERS: &str = "BACKEND_COUNTERS";
 
-    /// Hash of lb-origin: [`super::AddressKey`] of each balancer that may reach this origin.
+    /// Prefix trie of lb-origin: [`super::PrefixKey`] of the balancers that may reach this origin.
     pub const ORIGIN_SOURCES: &str = "ORIGIN_SOURCES";
     /// Hash of lb-origin: [`super::AddressKey`] of each VIP served here.
     pub const ORIGIN_VIPS: &str = "ORIGIN_VIPS";
@@ -56,6 +72,63 @@ pub mod global {
     pub const HASH_SEED: &str = "HASH_SEED";
     /// `u32`: number of buckets of the pin table.
     pub const PIN_BUCKETS: &str = "PIN_BUCKETS";
+    /// `u32`: number of buckets of the fragment table.
+    pub const FRAGMENT_BUCKETS: &str = "FRAGMENT_BUCKETS";
+    /// `u32`: [`super::Features`].
+    pub const FEATURES: &str = "FEATURES";
+    /// `u32`: UDP port that GUE packets are sent to, host order.
+    pub const GUE_PORT: &str = "GUE_PORT";
+    /// `u32`: bits of an IPv4 outer source that the flow hash fills, network-order bytes read as a
+    /// native word.
+    pub const SOURCE_SPREAD_V4: &str = "SOURCE_SPREAD_V4";
+    /// `[u32; 4]`: the same of an IPv6 outer source.
+    pub const SOURCE_SPREAD_V6: &str = "SOURCE_SPREAD_V6";
+    /// `[u64; 2]`: [`crate::verdict::Reply`] -> nanoseconds from one reply to the next, on average
+    /// and on one CPU; 0 for none at all.
+    pub const REPLY_INTERVALS_NS: &str = "REPLY_INTERVALS_NS";
+}
+
+/// What a program is loaded with beyond plain forwarding. The verifier removes the rest, so that a
+/// configuration does not pay for what it does not use.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+#[repr(transparent)]
+pub struct Features(pub u32);
+
+impl Features {
+    /// [`Encapsulation::GueV4`] and [`Encapsulation::GueV6`].
+    pub const GUE: Self = Self(1 << 0);
+    /// [`Encapsulation::GreV4`] and [`Encapsulation::GreV6`].
+    pub const GRE: Self = Self(1 << 1);
+    /// [`Encapsulation::L2`].
+    pub const L2: Self = Self(1 << 2);
+    /// Schedulers that pin every flow.
+    pub const SCHEDULERS: Self = Self(1 << 3);
+    /// [`Scheduler::SourceHash`].
+    pub const SOURCE_HASH: Self = Self(1 << 4);
+    /// Outer sources that the flow hash fills.
+    pub const SOURCE_SPREAD: Self = Self(1 << 5);
+    /// QUIC packets that name their server.
+    pub const QUIC: Self = Self(1 << 6);
+    /// Packets that leave by another interface.
+    pub const REDIRECT: Self = Self(1 << 7);
+    /// Number of features.
+    pub const COUNT: u32 = 8;
+    /// All of them.
+    pub const ALL: Self = Self((1 << Self::COUNT) - 1);
+
+    /// Both.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all of `other` are among them.
+    #[inline]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 /// IP version as the maps write it.
@@ -147,6 +220,33 @@ impl AddressKey {
     }
 }
 
+/// Key of an address prefix: the family's four bytes, then the address, so that the bits of a prefix
+/// are counted from the family's first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct PrefixKey {
+    /// [`Family`].
+    pub family: u32,
+    /// Address, network-order bytes read as native words.
+    pub address: [u32; 4],
+}
+
+impl PrefixKey {
+    /// Bits of the family.
+    pub const FAMILY_BITS: u32 = 32;
+    /// Bits of a whole key.
+    pub const BITS: u32 = Self::FAMILY_BITS + 128;
+
+    /// Key of one address.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "one half after the other")]
+    pub const fn of(key: &AddressKey) -> Self {
+        let [high, low] = key.address;
+        let address = [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32];
+        Self { family: key.family as u32, address }
+    }
+}
+
 /// What the service map says of one VIP, protocol and port.
 #[derive(
     Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
@@ -159,102 +259,6 @@ pub struct ServiceEntry {
     pub service: u32,
     /// Stable hash of the service's name, so that a restarted agent finds its own.
     pub name_hash: u64,
-}
-
-/// One pool: where its table lies.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
-#[repr(C)]
-pub struct PoolEntry {
-    /// The table in use; see [`TableRef`]. One word, so that a switch is atomic for readers.
-    pub table: TableRef,
-    /// Stable hash of the pool's name; 0 marks a free entry.
-    pub name_hash: u64,
-}
-
-/// First page and number of slots of a table, in one word. Zero slots: the pool has no table.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
-#[repr(transparent)]
-pub struct TableRef(u64);
-
-impl TableRef {
-    /// A table of `slots` slots that starts at page `first_page`.
-    pub const fn new(first_page: u32, slots: u32) -> Self {
-        Self((first_page as u64) << 32 | slots as u64)
-    }
-
-    /// Page of slot 0.
-    #[inline]
-    pub const fn first_page(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// Number of slots, M.
-    #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the low half is the number of slots")]
-    pub const fn slots(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// Number of pages the table fills, the last one perhaps in part.
-    pub const fn pages(self) -> u32 {
-        self.slots().div_ceil(SLOTS_PER_PAGE)
-    }
-}
-
-/// Slots in one page of the table map: 1,024 words of 4 bytes, one memory page.
-pub const SLOTS_PER_PAGE: u32 = 1 << SLOT_BITS;
-/// log2 of [`SLOTS_PER_PAGE`].
-pub const SLOT_BITS: u32 = 10;
-
-/// One element of the table map.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct TablePage(pub [Slot; SLOTS_PER_PAGE as usize]);
-
-/// Everything the program needs to send a packet to one backend: one cache line.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
-#[repr(C)]
-pub struct BackendEntry {
-    /// Ethernet destination: the next hop towards the backend.
-    pub next_hop_mac: [u8; 6],
-    /// Largest IP packet that fits towards it, bytes, outer header included.
-    pub mtu_bytes: u16,
-    /// Ethernet source: the egress interface's address.
-    pub source_mac: [u8; 6],
-    /// How packets are wrapped: see [`BackendEntry::ENCAP_IPIP_V4`] and its like. 0: free entry.
-    pub encapsulation: u8,
-    /// Bit set of [`BackendEntry::NEXT_HOP_KNOWN`].
-    pub flags: u8,
-    /// Outer destination: the backend's address.
-    pub outer_destination: [u8; 16],
-    /// Outer source: the node's address of the same family.
-    pub outer_source: [u8; 16],
-    /// Interface the packet must leave by.
-    pub egress_ifindex: u32,
-    /// Index of the pool the backend belongs to.
-    pub pool: u32,
-    /// Stable hash of "pool/backend"; 0 marks a free entry.
-    pub name_hash: u64,
-}
-
-impl BackendEntry {
-    /// IP in IPv4 (RFC 2003, RFC 4213).
-    pub const ENCAP_IPIP_V4: u8 = 1;
-    /// IP in IPv6 (RFC 2473).
-    pub const ENCAP_IPIP_V6: u8 = 2;
-
-    /// The next hop's link-layer address, egress interface and MTU are resolved.
-    pub const NEXT_HOP_KNOWN: u8 = 1 << 0;
-    /// It is up: flows that belong to it go to it, even while it drains.
-    pub const USABLE: u8 = 1 << 1;
-    /// It takes new flows: it is in its pool's table.
-    pub const ACCEPTS_NEW: u8 = 1 << 2;
 }
 
 /// Packets and bytes, as counted on one CPU. Bytes are those of the received frame.

@@ -10,15 +10,19 @@ mod error;
 pub mod file;
 mod name;
 mod position;
+mod prefix;
+mod quic;
 mod read;
 mod validate;
 
 pub use desired::{
-    Backend, Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, Interface, Limits, Mode,
-    Node, Pool, Protocol, Scheduler, Service, Weight,
+    Backend, Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, Icmp, Interface, Limits,
+    Mode, Node, Pool, Protocol, Scheduler, Service, Weight,
 };
 pub use error::{ConfigError, Problem};
 pub use name::{NAME_MAX_BYTES, is_name};
+pub use prefix::{Prefix, PrefixError};
+pub use quic::ServerId;
 pub use validate::parse;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! borrow checker proves what the kernel's verifier demands: no reference survives a move of the
 //! frame's front.
 
+use crate::datapath::{Walked, walk_extensions};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Plain bytes of a fixed size, at any alignment: what can lie in a packet.
@@ -27,6 +28,19 @@ pub trait Frame {
 
     /// Takes `bytes` away at the front; `None`, and no change, if the frame is too short.
     fn pull_front(&mut self, bytes: usize) -> Option<()>;
+
+    /// Takes away everything behind the first `bytes`; `None`, and no change, if there are fewer.
+    fn truncate(&mut self, bytes: usize) -> Option<()>;
+
+    /// Where the extension headers lead from the one of kind `first` that begins at `at`:
+    /// [`walk_extensions`], unless an implementation has a better place to run it in.
+    #[inline]
+    fn walk_extensions(&self, first: u8, at: usize) -> Walked
+    where
+        Self: Sized,
+    {
+        walk_extensions(self, first, at)
+    }
 
     /// Whether nothing is left.
     fn is_empty(&self) -> bool {

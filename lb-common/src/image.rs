@@ -5,6 +5,7 @@
 
 mod buffer;
 mod pins;
+mod state;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,15 +13,16 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use crate::abi::{
-    AddressKey, BackendEntry, BackendIndex, Counter, PoolEntry, ServiceEntry, ServiceKey, Slot,
-    TableRef, Ticks,
+    AddressKey, BackendEntry, BackendIndex, Counter, PoolEntry, QuicKey, ServiceEntry, ServiceKey,
+    Slot, TableRef,
 };
-use crate::datapath::slot_place;
+use crate::datapath::{slot_place, take_from_budget};
 use crate::tables::{OriginTables, Tables};
-use crate::verdict::PinEvent;
+use crate::verdict::{PinEvent, Reply};
 
 pub use buffer::Buffer;
 pub use pins::{HostBucket, PinTable};
+pub use state::State;
 
 /// The balancer's maps, counters aside.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -33,12 +35,23 @@ pub struct Image {
     pub pages: BTreeMap<u32, Arc<Vec<Slot>>>,
     /// Backends by index; free entries are absent.
     pub backends: BTreeMap<BackendIndex, BackendEntry>,
+    /// Backends by the server id in a QUIC connection id.
+    pub quic_servers: BTreeMap<QuicKey, BackendIndex>,
+    /// Interfaces that packets may leave by.
+    pub egress: BTreeSet<u32>,
 }
 
 impl Image {
     /// The slots of a table, in order; slots of absent pages are empty.
     pub fn table(&self, table: TableRef) -> impl Iterator<Item = Slot> + '_ {
-        (0..table.slots()).map(move |slot| self.slot(table, slot))
+        let numbers = table.first_page()..table.first_page().saturating_add(table.pages());
+        let page = |number| self.pages.get(&number).map(|page| page.as_slice()).unwrap_or_default();
+        let length = crate::abi::SLOTS_PER_PAGE as usize;
+        let whole = move |number| {
+            let there = page(number).iter().copied();
+            there.chain(core::iter::repeat(Slot::default())).take(length)
+        };
+        numbers.flat_map(whole).take(table.slots() as usize)
     }
 
     /// Slot number `slot` of a table; empty if its page is absent.
@@ -97,8 +110,8 @@ pub struct Lookups {
 #[derive(Debug)]
 pub struct Recorder<'i> {
     image: &'i Image,
-    pins: &'i PinTable,
-    now: Ticks,
+    state: &'i State,
+    now_ns: u64,
     notes: RefCell<Notes>,
 }
 
@@ -111,9 +124,9 @@ struct Notes {
 }
 
 impl<'i> Recorder<'i> {
-    /// Tables over `image` and `pins` at the time `now`, with nothing counted.
-    pub fn new(image: &'i Image, pins: &'i PinTable, now: Ticks) -> Self {
-        Self { image, pins, now, notes: RefCell::default() }
+    /// Tables over `image` and `state` at a time of the monotonic clock, with nothing counted.
+    pub fn new(image: &'i Image, state: &'i State, now_ns: u64) -> Self {
+        Self { image, state, now_ns, notes: RefCell::default() }
     }
 
     /// What was looked up since the last call.
@@ -141,11 +154,61 @@ impl Tables for Recorder<'_> {
     type Pins = HostBucket;
 
     fn pins(&self, hash: u64) -> Option<&HostBucket> {
-        self.pins.bucket(hash)
+        self.state.pins.bucket(hash)
     }
 
-    fn now(&self) -> Ticks {
-        self.now
+    fn fragments(&self, hash: u64) -> Option<&HostBucket> {
+        self.state.fragments.bucket(hash)
+    }
+
+    fn gue_port(&self) -> u16 {
+        self.state.gue_port
+    }
+
+    fn source_spread_v4(&self) -> u32 {
+        self.state.source_spread_v4
+    }
+
+    fn source_spread_v6(&self) -> [u32; 4] {
+        self.state.source_spread_v6
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn next_turn(&self, pool: u32) -> u32 {
+        let mut turns = self.state.turns.borrow_mut();
+        let turn = turns.entry(pool).or_default();
+        let now = *turn;
+        *turn = now.wrapping_add(1);
+        now
+    }
+
+    fn load(&self, backend: BackendIndex) -> u64 {
+        self.state.loads.borrow().get(&backend).copied().unwrap_or(0)
+    }
+
+    fn count_flow(&self, backend: BackendIndex) {
+        *self.state.loads.borrow_mut().entry(backend).or_default() += 1;
+    }
+
+    fn quic_server(&self, key: &QuicKey) -> Option<BackendIndex> {
+        self.image.quic_servers.get(key).copied()
+    }
+
+    fn leaves_by(&self, ifindex: u32) -> bool {
+        self.image.egress.contains(&ifindex)
+    }
+
+    fn may_reply(&self, reply: Reply) -> bool {
+        let place = reply.index() as usize;
+        let mut due = self.state.replies_due_ns.borrow_mut();
+        let Some(due_ns) = due.get_mut(place) else { return false };
+        let interval_ns = self.state.reply_intervals_ns.get(place).copied().unwrap_or(0);
+        let next = take_from_budget(*due_ns, self.now_ns, interval_ns);
+        *due_ns = next.unwrap_or(*due_ns);
+        next.is_some()
     }
 
     fn count_pin(&self, event: PinEvent) {

@@ -12,6 +12,7 @@
 pub mod abi;
 #[cfg(feature = "api")]
 pub mod api;
+pub mod bench;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod datapath;

@@ -1,14 +1,15 @@
 //! What the pipeline looks up: the BPF maps in the kernel, [`crate::image::Image`] on the host.
 
 use crate::abi::{
-    AddressKey, BackendEntry, BackendIndex, Pin, PoolEntry, ServiceEntry, ServiceKey, Slot, Ticks,
+    AddressKey, BackendEntry, BackendIndex, Pin, PoolEntry, QuicKey, ServiceEntry, ServiceKey,
+    Slot, Ticks,
 };
 use crate::datapath::{Arrival, owner};
-use crate::verdict::PinEvent;
+use crate::verdict::{PinEvent, Reply};
 
 /// The balancer's tables. All answers are those of one moment each: nothing is locked.
 pub trait Tables {
-    /// One bucket of the pin table.
+    /// One bucket of the pin table, or of the fragment table.
     type Pins: Pins;
 
     /// The service of exactly this VIP, protocol and port.
@@ -23,8 +24,8 @@ pub trait Tables {
     /// Backend number `index`.
     fn backend(&self, index: BackendIndex) -> Option<&BackendEntry>;
 
-    /// The backend of a packet in a slot in transition: [`owner`], unless an implementation has a
-    /// better place to run it in.
+    /// The backend of a packet whose pin counts: [`owner`], unless an implementation has a better
+    /// place to run it in.
     #[inline]
     fn owner(&self, slot: Slot, arrival: &Arrival) -> BackendIndex
     where
@@ -36,8 +37,45 @@ pub trait Tables {
     /// The bucket that a flow's pin would be in.
     fn pins(&self, hash: u64) -> Option<&Self::Pins>;
 
+    /// The bucket that a datagram's place would be in.
+    fn fragments(&self, hash: u64) -> Option<&Self::Pins>;
+
+    /// UDP port that GUE packets are sent to.
+    fn gue_port(&self) -> u16;
+
+    /// Bits of an IPv4 outer source that the flow hash fills, as a native word.
+    fn source_spread_v4(&self) -> u32;
+
+    /// The same of an IPv6 outer source.
+    fn source_spread_v6(&self) -> [u32; 4];
+
+    /// The monotonic clock, ns.
+    fn now_ns(&self) -> u64;
+
     /// The time, as pins keep it.
-    fn now(&self) -> Ticks;
+    #[inline]
+    fn now(&self) -> Ticks {
+        Ticks::at(self.now_ns())
+    }
+
+    /// The number of a new flow among those that a pool's scheduler has placed, modulo 2^32.
+    fn next_turn(&self, pool: u32) -> u32;
+
+    /// Flows that a backend is known to have.
+    fn load(&self, backend: BackendIndex) -> u64;
+
+    /// Adds a flow to a backend's load.
+    fn count_flow(&self, backend: BackendIndex);
+
+    /// The backend that a connection id names.
+    fn quic_server(&self, key: &QuicKey) -> Option<BackendIndex>;
+
+    /// Whether packets may leave by this interface. If so, the frame will, once its verdict is
+    /// [`crate::verdict::Verdict::Redirect`].
+    fn leaves_by(&self, ifindex: u32) -> bool;
+
+    /// Whether a reply of this kind is within its budget, which it then takes from.
+    fn may_reply(&self, reply: Reply) -> bool;
 
     /// Counts a flow that found no room for its pin, or an embryonic pin that made room.
     fn count_pin(&self, event: PinEvent);

@@ -9,6 +9,8 @@ pub enum Verdict {
     Pass,
     /// Out of the interface it came in by.
     Tx,
+    /// Out of another interface.
+    Redirect,
     /// Dropped.
     Drop,
 }
@@ -58,18 +60,47 @@ macro_rules! reasons {
 reasons! {
     /// Why the balancer let a packet go the way it went.
     Reason {
-        Forwarded = Tx, "forwarded", "Encapsulated and sent towards its backend.";
+        Forwarded = Tx, "forwarded", "Sent towards its backend.";
+        Redirected = Redirect, "redirected", "Sent towards its backend by another interface.";
+        EchoAnswered = Tx, "echo_answered", "An ICMP echo to a VIP, answered.";
+        TooBigReported = Tx, "too_big_reported", "Too large for the path to the backend; the sender was told the size that fits.";
+        HopLimitReported = Tx, "hop_limit_reported", "No hop left for the way to the backend; the sender was told.";
         NotIp = Pass, "not_ip", "Neither IPv4 nor IPv6 (ARP, LLDP, more than two VLAN tags).";
         Malformed = Pass, "malformed", "An IP or transport header is cut short or contradicts itself.";
-        Fragment = Pass, "fragment", "A fragment other than the first: it carries no ports.";
-        OtherProtocol = Pass, "other_protocol", "Neither TCP nor UDP.";
+        OtherProtocol = Pass, "other_protocol", "Neither TCP nor UDP, nor an ICMP message that concerns a service.";
         NoService = Pass, "no_service", "No service has this address, protocol and port.";
         Truncated = Drop, "truncated", "For a service, but the frame ends before the IP packet does.";
         NoBackend = Drop, "no_backend", "The service's pool has no backend that takes traffic.";
         NextHopUnknown = Drop, "next_hop_unknown", "The backend's next hop has not been resolved.";
-        WrongInterface = Drop, "wrong_interface", "The backend is reached through another interface.";
-        TooBig = Drop, "too_big", "Larger than the path to the backend allows once encapsulated.";
+        WrongInterface = Drop, "wrong_interface", "The backend is reached through an interface that the balancer does not send by.";
+        FragmentUnknown = Drop, "fragment_unknown", "A fragment for a VIP whose first fragment has not been seen: it carries no ports.";
+        TooBig = Drop, "too_big", "Too large for the path to the backend; the sender could not be told.";
+        HopLimit = Drop, "hop_limit", "No hop left for the way to the backend; the sender could not be told.";
+        EchoLimited = Drop, "echo_limited", "An ICMP echo to a VIP above the rate that is answered.";
         NoHeadroom = Drop, "no_headroom", "The driver left no room in front of the frame.";
+    }
+}
+
+/// What the balancer itself says in a VIP's name; each kind has a budget of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Reply {
+    /// ICMP errors.
+    Error,
+    /// Echo replies.
+    Echo,
+}
+
+impl Reply {
+    /// Every kind, in the order of their budgets.
+    pub const ALL: [Self; 2] = [Self::Error, Self::Echo];
+    /// Number of kinds.
+    pub const COUNT: u32 = 2;
+
+    /// Place of the kind's budget.
+    #[inline]
+    pub const fn index(self) -> u32 {
+        self as u32
     }
 }
 
@@ -77,11 +108,12 @@ reasons! {
     /// Why lb-origin let a packet go the way it went.
     OriginReason {
         NotTunnelled = Pass, "not_tunnelled", "Ordinary traffic.";
-        Decapsulated = Pass, "decapsulated", "Outer header removed: for a VIP, from a balancer.";
+        Decapsulated = Pass, "decapsulated", "Outer headers removed: for a VIP, from a balancer.";
         UnknownSource = Drop, "unknown_source", "Tunnelled by an address that is no configured balancer.";
         UnknownVip = Drop, "unknown_vip", "Tunnelled, but the inner destination is no configured VIP.";
         MalformedTunnel = Drop, "malformed_tunnel", "Tunnelled, but a header is cut short or contradicts itself.";
         FragmentedTunnel = Drop, "fragmented_tunnel", "A fragment of a tunnelled packet.";
+        CongestionLost = Drop, "congestion_lost", "Marked as congested on the way, but its sender cannot be told so (RFC 6040).";
     }
 }
 

@@ -3,9 +3,14 @@
 //! Integers are kept in network order and converted where they are read. Nothing here checks a
 //! length: [`crate::frame::Frame`] has done so before it hands out a header.
 
+pub mod checksum;
 pub mod ethernet;
+pub mod gre;
+pub mod gue;
+pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod quic;
 
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -14,6 +19,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub mod protocol {
     /// IPv6 hop-by-hop options.
     pub const HOP_BY_HOP: u8 = 0;
+    /// ICMP for IPv4.
+    pub const ICMP: u8 = 1;
     /// IPv4 inside.
     pub const IPV4: u8 = 4;
     /// TCP.
@@ -26,8 +33,12 @@ pub mod protocol {
     pub const ROUTING: u8 = 43;
     /// IPv6 fragment header.
     pub const FRAGMENT: u8 = 44;
+    /// GRE.
+    pub const GRE: u8 = 47;
     /// Authentication header.
     pub const AUTHENTICATION: u8 = 51;
+    /// ICMP for IPv6.
+    pub const ICMPV6: u8 = 58;
     /// IPv6 destination options.
     pub const DESTINATION_OPTIONS: u8 = 60;
     /// IPv6 mobility header.
@@ -87,13 +98,21 @@ pub struct Tcp {
 }
 
 impl Tcp {
+    const FIN: u8 = 0x01;
     const SYN: u8 = 0x02;
+    const RST: u8 = 0x04;
     const ACK: u8 = 0x10;
 
     /// Whether the segment opens a connection: SYN without ACK.
     #[inline]
     pub const fn is_opening(&self) -> bool {
         self.flags & (Self::SYN | Self::ACK) == Self::SYN
+    }
+
+    /// Whether the sender ends its side of the connection, or all of it.
+    #[inline]
+    pub const fn is_closing(&self) -> bool {
+        self.flags & (Self::FIN | Self::RST) != 0
     }
 }
 

@@ -5,9 +5,13 @@
 
 #![expect(clippy::inline_always, reason = "a call would hide from the verifier what was checked")]
 
+use core::arch::asm;
+
 use aya_ebpf::EbpfContext;
-use aya_ebpf::helpers::bpf_xdp_adjust_head;
+use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail};
 use aya_ebpf::programs::XdpContext;
+use lb_common::datapath::{Walked, walk_extensions};
 use lb_common::frame::{Frame, Header};
 
 /// The frame a program was called for.
@@ -42,10 +46,31 @@ impl<'c> XdpFrame<'c> {
     }
 }
 
+/// The way over extension headers, as a function of its own: it is a loop, and what follows it shall
+/// be verified once, not once for each number of turns.
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[expect(clippy::cast_possible_truncation, reason = "a byte in a word; 64 bits on this target")]
+pub(crate) extern "C" fn extensions_of(ctx: *mut xdp_md, first: u32, at: u64) -> u64 {
+    walk_extensions(&XdpFrame::new(&XdpContext::new(ctx)), first as u8, at as usize).word()
+}
+
 impl Frame for XdpFrame<'_> {
     #[inline(always)]
     fn len(&self) -> usize {
-        self.end - self.start
+        let mut length = self.end;
+        // The compiler would turn `end - start - bytes` round, and the verifier allows nothing to be
+        // subtracted from the end but the start.
+        // SAFETY: one subtraction of two registers.
+        unsafe {
+            asm!(
+                "{length} -= {start}",
+                length = inout(reg) length,
+                start = in(reg) self.start,
+                options(pure, nomem, nostack),
+            );
+        }
+        length
     }
 
     #[inline(always)]
@@ -72,5 +97,21 @@ impl Frame for XdpFrame<'_> {
     #[inline(always)]
     fn pull_front(&mut self, bytes: usize) -> Option<()> {
         self.move_front(i32::try_from(bytes).ok()?)
+    }
+
+    #[inline(always)]
+    fn walk_extensions(&self, first: u8, at: usize) -> Walked {
+        Walked::from_word(extensions_of(self.ctx.ctx, u32::from(first), at as u64))
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, bytes: usize) -> Option<()> {
+        let delta = i32::try_from(self.len().checked_sub(bytes)?).ok()?;
+        // SAFETY: the context is the one this program was called with; `start` and `end` are read
+        // again below, and `&mut self` proves that no header reference is alive.
+        let result = unsafe { bpf_xdp_adjust_tail(self.ctx.as_ptr().cast(), -delta) };
+        self.start = self.ctx.data();
+        self.end = self.ctx.data_end();
+        if result == 0 { Some(()) } else { None }
     }
 }

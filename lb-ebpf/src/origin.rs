@@ -5,16 +5,19 @@
 
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
 mod frame;
 mod shared;
 
-use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::Global;
+use aya_ebpf::bindings::{BPF_F_NO_PREALLOC, xdp_action};
 use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{HashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
-use lb_common::abi::{AddressKey, Counter};
+use lb_common::abi::{AddressKey, Counter, PrefixKey};
 use lb_common::datapath::decapsulate;
 use lb_common::frame::Frame;
 use lb_common::tables::OriginTables;
@@ -22,8 +25,9 @@ use lb_common::verdict::{OriginReason, Verdict};
 
 use frame::XdpFrame;
 
+/// A trie, since a balancer may fill part of its source from the flow's hash.
 #[map]
-static ORIGIN_SOURCES: HashMap<AddressKey, u64> = HashMap::with_max_entries(1, 0);
+static ORIGIN_SOURCES: LpmTrie<PrefixKey, u64> = LpmTrie::with_max_entries(1, BPF_F_NO_PREALLOC);
 
 #[map]
 static ORIGIN_VIPS: HashMap<AddressKey, u64> = HashMap::with_max_entries(1, 0);
@@ -32,13 +36,17 @@ static ORIGIN_VIPS: HashMap<AddressKey, u64> = HashMap::with_max_entries(1, 0);
 static ORIGIN_COUNTERS: PerCpuArray<Counter> =
     PerCpuArray::with_max_entries(OriginReason::COUNT, 0);
 
+/// UDP port that GUE packets come to, 0 for none; [`lb_common::abi::global::GUE_PORT`].
+#[unsafe(no_mangle)]
+static GUE_PORT: Global<u32> = Global::new(0);
+
 /// The origin's sets in the kernel.
 struct Maps;
 
 impl OriginTables for Maps {
     #[inline]
     fn accepts_source(&self, source: &AddressKey) -> bool {
-        ORIGIN_SOURCES.get_ptr(source).is_some()
+        ORIGIN_SOURCES.get(Key::new(PrefixKey::BITS, PrefixKey::of(source))).is_some()
     }
 
     #[inline]
@@ -53,10 +61,12 @@ impl OriginTables for Maps {
 pub fn origin(ctx: XdpContext) -> u32 {
     let mut frame = XdpFrame::new(&ctx);
     let bytes = frame.len();
-    let reason = decapsulate(&mut frame, &Maps);
+    #[expect(clippy::cast_possible_truncation, reason = "a port, in a word for the loader's sake")]
+    let gue_port = GUE_PORT.load() as u16;
+    let reason = decapsulate(&mut frame, &Maps, gue_port);
     shared::add(ORIGIN_COUNTERS.get_ptr_mut(reason.index()), bytes);
     match reason.verdict() {
-        Verdict::Pass | Verdict::Tx => xdp_action::XDP_PASS,
+        Verdict::Pass | Verdict::Tx | Verdict::Redirect => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,
     }
 }

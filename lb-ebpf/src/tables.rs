@@ -6,17 +6,17 @@ use core::arch::asm;
 use core::cell::UnsafeCell;
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::BPF_F_MMAPABLE;
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::bindings::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, HashMap};
+use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, ServiceEntry,
-    ServiceKey, Slot, TablePage, Ticks, pin_bucket,
+    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, QuicKey, ServiceEntry,
+    ServiceKey, Slot, TablePage, pin_bucket,
 };
-use lb_common::datapath::{Arrival, owner};
+use lb_common::datapath::{Arrival, owner, take_from_budget};
 use lb_common::tables::{Pins, Tables};
-use lb_common::verdict::PinEvent;
+use lb_common::verdict::{PinEvent, Reply};
 
 use crate::stats;
 
@@ -39,6 +39,47 @@ static BACKENDS: Array<BackendEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE
 #[map]
 static PINS: Array<PinBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// Memory-mapped for its alignment, like the pins.
+#[map]
+static FRAGMENTS: Array<PinBucket> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Memory-mapped by the agent, which counts anew now and then.
+#[map]
+static LOADS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+static TURNS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Without memory set aside: most configurations have no such servers.
+#[map]
+static QUIC_SERVERS: HashMap<QuicKey, u64> = HashMap::with_max_entries(1, BPF_F_NO_PREALLOC);
+
+#[map]
+static EGRESS: DevMapHash = DevMapHash::with_max_entries(1, 0);
+
+#[map]
+static REPLY_BUDGETS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Reply::COUNT, 0);
+
+/// Number of buckets in [`FRAGMENTS`]; [`lb_common::abi::global::FRAGMENT_BUCKETS`].
+#[unsafe(no_mangle)]
+static FRAGMENT_BUCKETS: Global<u32> = Global::new(1);
+
+/// UDP port of GUE; [`lb_common::abi::global::GUE_PORT`].
+#[unsafe(no_mangle)]
+static GUE_PORT: Global<u32> = Global::new(0);
+
+/// Bits of outer sources that the hash fills; [`lb_common::abi::global::SOURCE_SPREAD_V4`].
+#[unsafe(no_mangle)]
+static SOURCE_SPREAD_V4: Global<u32> = Global::new(0);
+
+/// The same of IPv6; [`lb_common::abi::global::SOURCE_SPREAD_V6`].
+#[unsafe(no_mangle)]
+static SOURCE_SPREAD_V6: Global<[u32; 4]> = Global::new([0; 4]);
+
+/// Time between replies; [`lb_common::abi::global::REPLY_INTERVALS_NS`].
+#[unsafe(no_mangle)]
+static REPLY_INTERVALS_NS: Global<[u64; Reply::ALL.len()]> = Global::new([0; Reply::ALL.len()]);
+
 /// Number of buckets in [`PINS`]; [`lb_common::abi::global::PIN_BUCKETS`].
 #[unsafe(no_mangle)]
 static PIN_BUCKETS: Global<u32> = Global::new(1);
@@ -51,24 +92,97 @@ impl Tables for Maps {
 
     #[inline]
     fn owner(&self, slot: Slot, arrival: &Arrival) -> BackendIndex {
-        let flags = u32::from(arrival.opening) | u32::from(arrival.udp) << 1;
-        // Fifteen bits, as every index: what the function returns was one.
-        let index = transition_owner(slot.word(), arrival.pool, arrival.hash, flags) & 0x7fff;
-        BackendIndex::new(index as u16).unwrap_or(BackendIndex::NONE)
+        index_of(transition_owner(slot.word(), arrival.pool, arrival.hash, arrival.flags()))
     }
 
     #[inline]
     fn pins(&self, hash: u64) -> Option<&Bucket> {
-        let bucket = PINS.get_ptr(pin_bucket(hash, PIN_BUCKETS.load()))?.cast::<Bucket>();
-        // SAFETY: a `Bucket` has the layout of the map's elements, which live as long as the
-        // program, and gives access to them by atomic instructions only.
-        Some(unsafe { &*bucket })
+        bucket(PINS.get_ptr(pin_bucket(hash, PIN_BUCKETS.load())))
     }
 
     #[inline]
-    fn now(&self) -> Ticks {
+    fn fragments(&self, hash: u64) -> Option<&Bucket> {
+        bucket(FRAGMENTS.get_ptr(pin_bucket(hash, FRAGMENT_BUCKETS.load())))
+    }
+
+    #[inline]
+    fn gue_port(&self) -> u16 {
+        #[expect(clippy::cast_possible_truncation, reason = "a port, in a word for the loader")]
+        let port = GUE_PORT.load() as u16;
+        port
+    }
+
+    #[inline]
+    fn source_spread_v4(&self) -> u32 {
+        SOURCE_SPREAD_V4.load()
+    }
+
+    #[inline]
+    fn source_spread_v6(&self) -> [u32; 4] {
+        SOURCE_SPREAD_V6.load()
+    }
+
+    /// By the coarse clock: the same as the fine one, renewed with every timer tick, which is often
+    /// enough for pins; and half the price (Linux 5.11, d05512618056).
+    #[inline]
+    fn now_ns(&self) -> u64 {
         // SAFETY: the helper has no preconditions.
-        Ticks::at(unsafe { bpf_ktime_get_ns() })
+        unsafe { bpf_ktime_get_coarse_ns() }
+    }
+
+    #[inline]
+    fn next_turn(&self, pool: u32) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "turns count modulo 2^32")]
+        TURNS.get_ptr_mut(pool).map_or(0, |turn| fetch_add_one(turn) as u32)
+    }
+
+    #[inline]
+    fn load(&self, backend: BackendIndex) -> u64 {
+        let load = LOADS.get_ptr(u32::from(backend.value()));
+        // SAFETY: an aligned word of the map's element, which lives as long as the program; other
+        // CPUs change it by atomic instructions.
+        load.map_or(0, |load| unsafe { load.read_volatile() })
+    }
+
+    #[inline]
+    fn count_flow(&self, backend: BackendIndex) {
+        if let Some(load) = LOADS.get_ptr_mut(u32::from(backend.value())) {
+            fetch_add_one(load);
+        }
+    }
+
+    #[inline]
+    fn quic_server(&self, key: &QuicKey) -> Option<BackendIndex> {
+        // SAFETY: the element is one aligned word, which stays readable until this program returns
+        // (RCU).
+        let index = unsafe { QUIC_SERVERS.get(key) }?;
+        #[expect(clippy::cast_possible_truncation, reason = "an index of 15 bits")]
+        Some(index_of(*index as u32))
+    }
+
+    #[inline]
+    fn leaves_by(&self, ifindex: u32) -> bool {
+        EGRESS.redirect(ifindex, 0).is_ok()
+    }
+
+    #[inline]
+    fn may_reply(&self, reply: Reply) -> bool {
+        let Some(due_ns) = REPLY_BUDGETS.get_ptr_mut(reply.index()) else { return false };
+        // SAFETY: this CPU's element, which lives as long as the program and which nobody else
+        // writes.
+        let due_ns = unsafe { &mut *due_ns };
+        let [errors_ns, echoes_ns] = REPLY_INTERVALS_NS.load();
+        let interval_ns = match reply {
+            Reply::Error => errors_ns,
+            Reply::Echo => echoes_ns,
+        };
+        match take_from_budget(*due_ns, self.now_ns(), interval_ns) {
+            Some(next_ns) => {
+                *due_ns = next_ns;
+                true
+            }
+            None => false,
+        }
     }
 
     #[inline]
@@ -122,8 +236,39 @@ impl Tables for Maps {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn transition_owner(slot: u32, pool: u32, hash: u64, flags: u32) -> u32 {
-    let arrival = Arrival { pool, hash, opening: flags & 1 != 0, udp: flags & 2 != 0 };
+    let arrival = Arrival::from_parts(pool, hash, flags);
     u32::from(owner(&Maps, Slot::from_word(slot), &arrival).value())
+}
+
+/// A word that was a backend's index, or 0.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "fifteen bits, as every index")]
+fn index_of(word: u32) -> BackendIndex {
+    BackendIndex::new((word & u32::from(BackendIndex::MAX)) as u16).unwrap_or(BackendIndex::NONE)
+}
+
+/// A bucket of the pins or of the fragments.
+#[inline]
+fn bucket<'m>(element: Option<*const PinBucket>) -> Option<&'m Bucket> {
+    // SAFETY: a `Bucket` has the layout of the maps' elements, which live as long as the program,
+    // and gives access to them by atomic instructions only.
+    Some(unsafe { &*element?.cast::<Bucket>() })
+}
+
+/// Adds one to a word that other CPUs change too; what it was.
+#[inline]
+fn fetch_add_one(word: *mut u64) -> u64 {
+    let mut value: u64 = 1;
+    // SAFETY: `word` points to an aligned word of a map's element; the instruction adds `value` to
+    // it and leaves in `value` what was there.
+    unsafe {
+        asm!(
+            "{value} = atomic_fetch_add((u64 *)({word} + 0), {value})",
+            word = in(reg) word,
+            value = inout(reg) value,
+        );
+    }
+    value
 }
 
 /// A bucket of the pin table, which all CPUs and the agent change at once.

@@ -5,17 +5,21 @@
 //! the packet path; [`generate`] makes frames without end for the differential test.
 
 mod catalogue;
+pub mod check;
+mod control;
 mod encapsulated;
 pub mod generate;
 mod host;
 pub mod kernel;
 mod maps;
+mod moved_on;
 pub mod origin;
 mod transition;
 
-use lb_common::abi::{PINS_PER_BUCKET, Pin, Ticks, pin_bucket};
+use lb_agent::core::settings::Settings;
+use lb_common::abi::{Features, PINS_PER_BUCKET, Pin, Ticks, pin_bucket};
 use lb_common::datapath::{classify, flow_hash};
-use lb_common::image::{Buffer, Image, PinTable};
+use lb_common::image::{Buffer, Image};
 use lb_common::verdict::Reason;
 
 pub use catalogue::catalogue;
@@ -27,6 +31,8 @@ pub use transition::moving;
 pub const HEADROOM: usize = 256;
 /// Interface a test-run's frames come in by: loopback, in any network namespace.
 pub const INGRESS_IFINDEX: u32 = 1;
+/// The only other interface in the network namespace of a test-run.
+pub const OTHER_IFINDEX: u32 = 2;
 /// Hash seed of all fixtures.
 pub const HASH_SEED: [u64; 2] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
 /// Buckets of the fixtures' pin table.
@@ -41,6 +47,8 @@ pub struct Fixture {
     pub maps: Image,
     /// The pins in the bucket of the frame's flow, place by place.
     pub pins: Vec<Pin>,
+    /// Frames that have come before it.
+    pub earlier: Vec<Vec<u8>>,
     /// The frame as it comes in.
     pub frame_in: Vec<u8>,
     /// How it must end.
@@ -59,13 +67,20 @@ impl Fixture {
 
     /// Takes the frame through the pipeline on the host: reason, frame and pins.
     pub fn on_the_host(&self) -> (Reason, Vec<u8>, Vec<Pin>) {
-        let mut pins = vec![Pin::EMPTY; PIN_BUCKETS as usize * PINS_PER_BUCKET];
-        pins[self.position()..][..self.pins.len()].copy_from_slice(&self.pins);
         let mut host = Host::new(self.maps.clone(), HASH_SEED);
-        host.pins = PinTable::from_pins(pins);
-        let (reason, frame) = host.run(&self.frame_in, Ticks::at(77 << Ticks::NANOSECONDS_BITS));
-        (reason, frame, timeless(host.pins.iter()))
+        host.put_pins(self.position(), &self.pins);
+        let now_ns = 77 << Ticks::NANOSECONDS_BITS;
+        for frame in &self.earlier {
+            host.run(frame, now_ns);
+        }
+        let (reason, frame) = host.run(&self.frame_in, now_ns);
+        (reason, frame, timeless(host.state.pins.iter()))
     }
+}
+
+/// What the fixtures' program is loaded with: everything, and replies without end.
+pub fn settings() -> Settings {
+    Settings { features: Features::ALL, reply_intervals_ns: [1; 2], ..Settings::default() }
 }
 
 /// The pins of a table, in order, as if all had been seen at the same time.
@@ -81,6 +96,5 @@ fn hash_of(frame: &[u8]) -> u64 {
 
 /// Takes one frame through the pipeline on the host, with no flow pinned.
 pub fn on_the_host(image: &Image, seed: [u64; 2], frame: &[u8]) -> (Reason, Vec<u8>) {
-    let (reason, frame, _) = host::run(image, &PinTable::new(1), seed, frame, Ticks::default());
-    (reason, frame)
+    Host::new(image.clone(), seed).run(frame, 0)
 }

@@ -3,10 +3,12 @@
 //! [`topology`] builds client, router, balancer and origins as network namespaces and runs the
 //! real binaries in them; [`http`] is the traffic, [`flows`] is traffic that lasts; [`process`]
 //! starts, watches and ends everything. The tests are in tests/tests/*.rs, by behaviour; the demo
-//! is bin/demo.rs. Nothing here is shipped, and nothing outlives the test process.
+//! is bin/demo.rs. [`guest`] takes all of this to other kernels. Nothing here is shipped, and nothing
+//! outlives the test process.
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 #[expect(
     clippy::indexing_slicing,
     clippy::expect_used,
@@ -14,6 +16,7 @@
 )]
 pub mod fixture;
 pub mod flows;
+pub mod guest;
 pub mod http;
 #[expect(
     clippy::indexing_slicing,

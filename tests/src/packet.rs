@@ -22,13 +22,21 @@ pub struct Ipv4Fields {
     pub options: Vec<u8>,
     /// Flags and fragment offset, as on the wire.
     pub fragment: u16,
+    /// Identification of a datagram's fragments.
+    pub identification: u16,
     /// Hops left.
     pub time_to_live: u8,
 }
 
 impl Default for Ipv4Fields {
     fn default() -> Self {
-        Self { type_of_service: 0, options: Vec::new(), fragment: 0x4000, time_to_live: 64 }
+        Self {
+            type_of_service: 0,
+            options: Vec::new(),
+            fragment: 0x4000,
+            identification: 0,
+            time_to_live: 64,
+        }
     }
 }
 
@@ -80,6 +88,7 @@ pub fn ipv4(
     let mut packet = Vec::new();
     header.write_raw(&mut packet).expect("a vector takes everything");
     packet[1] = fields.type_of_service;
+    packet[4..6].copy_from_slice(&fields.identification.to_be_bytes());
     packet[6..8].copy_from_slice(&fields.fragment.to_be_bytes());
     seal(&mut packet);
     packet.extend(payload);
@@ -163,6 +172,55 @@ pub fn ipv6_fragment(next_header: u8, offset_more: u16, payload: &[u8]) -> Vec<u
     packet
 }
 
+/// An IP packet that has passed one more router.
+///
+/// # Panics
+/// It is shorter than its header.
+pub fn one_hop_on(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    if packet[0] >> 4 == 4 {
+        packet[8] -= 1;
+        seal(&mut packet);
+    } else {
+        packet[7] -= 1;
+    }
+    packet
+}
+
+/// An ICMP message for IPv4 with its checksum; `rest` are the four bytes behind that.
+pub fn icmp4(kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    icmp(&[], kind, code, rest, payload)
+}
+
+/// The same for IPv6, whose checksum covers addresses too.
+///
+/// # Panics
+/// The payload is too long.
+pub fn icmp6(
+    (source, destination): (Ipv6Addr, Ipv6Addr),
+    kind: u8,
+    code: u8,
+    rest: [u8; 4],
+    payload: &[u8],
+) -> Vec<u8> {
+    let length = u32::try_from(8 + payload.len()).expect("a payload that fits");
+    let tail = [0, 0, 0, 58];
+    let pseudo = [&source.octets()[..], &destination.octets(), &length.to_be_bytes(), &tail];
+    icmp(&pseudo.concat(), kind, code, rest, payload)
+}
+
+fn icmp(pseudo_header: &[u8], kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
+    let mut message = [&[kind, code, 0, 0], &rest[..], payload].concat();
+    let mut sum = 0_u32;
+    for pair in pseudo_header.chunks(2).chain(message.chunks(2)) {
+        sum += u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    let checksum = !u16::try_from(sum).expect("folded after each addition");
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    message
+}
+
 /// A TCP SYN.
 pub fn tcp(source_port: u16, destination_port: u16, payload: &[u8]) -> Vec<u8> {
     tcp_with_flags(source_port, destination_port, SYN, payload)
@@ -170,6 +228,10 @@ pub fn tcp(source_port: u16, destination_port: u16, payload: &[u8]) -> Vec<u8> {
 
 /// TCP's SYN flag.
 pub const SYN: u8 = 0x02;
+/// TCP's FIN flag.
+pub const FIN: u8 = 0x01;
+/// TCP's RST flag.
+pub const RST: u8 = 0x04;
 /// TCP's ACK flag.
 pub const ACK: u8 = 0x10;
 

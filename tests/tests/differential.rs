@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fastrand::Rng;
 use lb_agent::io::clock;
 use lb_agent::io::origin::Origin;
-use lb_common::abi::{Slot, Ticks};
+use lb_common::abi::{PinState, Slot, Ticks};
 use lb_common::image::Image;
 use lb_common::verdict::{OriginReason, Reason, Verdict};
 use lb_tests::fixture::kernel::Kernel;
@@ -58,11 +58,11 @@ impl<'k> Pair<'k> {
     }
 
     fn compare_frame(&mut self, frame: &[u8]) -> Result<(), String> {
-        let before = Ticks::at(clock::monotonic_ns());
+        let before_ns = clock::monotonic_ns();
         let (verdict, in_the_kernel) = self.kernel.run(frame).map_err(|error| error.to_string())?;
-        let after = Ticks::at(clock::monotonic_ns());
-        let (reason, on_the_host) = self.host.run(frame, after);
-        if before != after {
+        let after_ns = clock::monotonic_ns();
+        let (reason, on_the_host) = self.host.run(frame, after_ns);
+        if Ticks::at(before_ns) != Ticks::at(after_ns) {
             self.unclear += 1;
             self.host.replace_pins(self.kernel.datapath().maps.pins());
         }
@@ -78,7 +78,7 @@ impl<'k> Pair<'k> {
     /// The same flows, on the same backends, seen at the same times, in the same places.
     fn compare_pins(&self) -> Result<(), String> {
         let in_the_kernel = self.kernel.datapath().maps.pins();
-        let mut pairs = self.host.pins.iter().zip(in_the_kernel).enumerate();
+        let mut pairs = self.host.state.pins.iter().zip(in_the_kernel).enumerate();
         match pairs.find(|(_, (host, kernel))| host != kernel) {
             None => Ok(()),
             Some((place, (host, kernel))) => {
@@ -88,11 +88,11 @@ impl<'k> Pair<'k> {
     }
 
     fn sweep(&self, rng: &mut Rng) {
-        let pins: Vec<_> = self.host.pins.iter().collect();
+        let pins: Vec<_> = self.host.state.pins.iter().collect();
         for _ in 0..SWEPT_PER_LOOK {
             let place = rng.usize(..pins.len());
             let pin = pins.get(place).copied().unwrap_or_default();
-            let on_the_host = self.host.pins.remove(place, pin);
+            let on_the_host = self.host.state.pins.remove(place, pin);
             assert_eq!(self.kernel.datapath().maps.remove_pin(place, pin), on_the_host);
         }
     }
@@ -141,8 +141,8 @@ fn host_and_kernel_agree_on_every_frame_and_pin_while_a_third_of_the_slots_move(
     let kernel = Kernel::load(&moving()).unwrap();
     compare_all(&kernel, &moving()).unwrap_or_else(|found| panic!("{found}"));
     let pins: Vec<_> = kernel.datapath().maps.pins().filter(|pin| !pin.is_empty()).collect();
-    let embryonic = pins.iter().filter(|pin| pin.is_embryonic()).count();
-    let udp = pins.iter().filter(|pin| pin.is_udp()).count();
+    let embryonic = pins.iter().filter(|pin| pin.state() == PinState::Embryonic).count();
+    let udp = pins.iter().filter(|pin| pin.state() == PinState::Udp).count();
     let backends: BTreeSet<_> = pins.iter().map(|pin| pin.backend()).collect();
     println!("{} pins, {embryonic} embryonic, {udp} of UDP, {backends:?}", pins.len());
     assert!(pins.len() > 300 && embryonic > 50 && udp > 50 && backends.len() >= 8);
@@ -156,7 +156,7 @@ fn a_change_of_one_pin_is_found() {
     let mut pair = Pair::new(&kernel, &moving(), HASH_SEED);
     let mut rng = Rng::with_seed(7);
     pair.compare(&mut rng, FRAMES_FOR_A_MUTANT).unwrap();
-    let mut pins: Vec<_> = pair.host.pins.iter().collect();
+    let mut pins: Vec<_> = pair.host.state.pins.iter().collect();
     let pin = pins.iter_mut().find(|pin| !pin.is_empty()).unwrap();
     // The lowest bit of the backend's number.
     pin.0 ^= 1 << 15;
@@ -288,8 +288,8 @@ fn on_hostile_frames<R: Ord + Copy + std::fmt::Debug>(
 }
 
 /// What bytes that know no service can come to.
-const WITHOUT_SERVICE: [Reason; 5] =
-    [Reason::NotIp, Reason::Malformed, Reason::Fragment, Reason::OtherProtocol, Reason::NoService];
+const WITHOUT_SERVICE: [Reason; 4] =
+    [Reason::NotIp, Reason::Malformed, Reason::OtherProtocol, Reason::NoService];
 /// What bytes that know no balancer can come to.
 const WITHOUT_BALANCER: [OriginReason; 3] =
     [OriginReason::NotTunnelled, OriginReason::UnknownSource, OriginReason::FragmentedTunnel];

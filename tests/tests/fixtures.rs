@@ -2,24 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use lb_agent::io::origin::Origin;
-use lb_common::image::Buffer;
-use lb_common::verdict::{OriginReason, Reason, Verdict};
+use lb_common::abi::Features;
+use lb_common::datapath::Context;
+use lb_common::image::{Buffer, Recorder, State};
+use lb_common::verdict::{OriginReason, Reason};
+use lb_tests::fixture::check::{balancer_in_the_kernel, difference, origin_in_the_kernel};
 use lb_tests::fixture::kernel::Kernel;
 use lb_tests::fixture::{self, Fixture, HASH_SEED, catalogue, origin, standard};
 
 /// Collects what differs, so that one run shows all of it.
 fn assert_none(differences: &[String]) {
     assert!(differences.is_empty(), "\n{}", differences.join("\n"));
-}
-
-fn difference<R: std::fmt::Debug + PartialEq>(
-    name: &str,
-    (wanted, frame_out): (R, &[u8]),
-    (got, frame): (R, &[u8]),
-) -> Option<String> {
-    let same = wanted == got && frame_out == frame;
-    (!same).then(|| format!("{name}: {wanted:?}\n  {frame_out:02x?}\nbut {got:?}\n  {frame:02x?}"))
 }
 
 #[test]
@@ -34,19 +27,7 @@ fn fixtures_hold_on_the_host() {
 
 #[test]
 fn fixtures_hold_in_the_kernel() {
-    let kernel = Kernel::load(&standard()).unwrap();
-    let mut differences = Vec::new();
-    for fixture in catalogue() {
-        assert_eq!(fixture.maps, standard(), "all fixtures share one loaded program");
-        let before = kernel.counted(fixture.reason).unwrap();
-        let (verdict, frame, pins) = kernel.run_fixture(&fixture).unwrap();
-        let after = kernel.counted(fixture.reason).unwrap();
-        let Fixture { name, frame_in, reason, frame_out, pins_after, .. } = fixture;
-        let wanted = (Some(reason.verdict()), 1, frame_in.len() as u64, pins_after);
-        let counted = (verdict, after.packets - before.packets, after.bytes - before.bytes, pins);
-        differences.extend(difference(name, (wanted, &frame_out), (counted, &frame)));
-    }
-    assert_none(&differences);
+    assert_none(&balancer_in_the_kernel().unwrap().1);
 }
 
 #[test]
@@ -63,12 +44,12 @@ fn every_reason_has_a_fixture() {
 fn a_frame_without_headroom_is_dropped_as_it_came() {
     let fixture = catalogue().into_iter().find(|each| each.name == "tcp_4in4").unwrap();
     let mut frame = Buffer::new(&fixture.frame_in, 19);
-    let pins = lb_common::image::PinTable::new(1);
-    let now = lb_common::abi::Ticks::default();
-    let tables = lb_common::image::Recorder::new(&fixture.maps, &pins, now);
-    let context = lb_common::datapath::Context {
+    let state = State::new(1);
+    let tables = Recorder::new(&fixture.maps, &state, 0);
+    let context = Context {
         hash_seed: HASH_SEED,
         ingress_ifindex: fixture::INGRESS_IFINDEX,
+        features: Features::ALL,
     };
     let reason = lb_common::datapath::process(&mut frame, &tables, &context);
     assert_eq!(reason, Reason::NoHeadroom);
@@ -144,12 +125,5 @@ fn origin_fixtures_hold_on_the_host() {
 
 #[test]
 fn origin_fixtures_hold_in_the_kernel() {
-    let program = Origin::load(&origin::SOURCES, &origin::VIPS).unwrap();
-    let check = |each: origin::OriginFixture| {
-        let (action, frame) = program.test_run(&each.frame_in).unwrap();
-        // enum xdp_action: 1 drops, 2 passes.
-        let wanted = if each.reason.verdict() == Verdict::Drop { 1 } else { 2 };
-        difference(each.name, (wanted, &each.frame_out), (action, &frame))
-    };
-    assert_none(&origin::catalogue().into_iter().filter_map(check).collect::<Vec<_>>());
+    assert_none(&origin_in_the_kernel().unwrap().1);
 }

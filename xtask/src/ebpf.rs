@@ -17,7 +17,7 @@ use crate::setup::Ready;
 use crate::workspace::Workspace;
 
 const TARGET: &str = "bpfel-unknown-none";
-const PROGRAMS: [&str; 2] = ["lb-balancer", "lb-origin"];
+const PROGRAMS: [&str; 4] = ["lb-balancer", "lb-origin", "lb-bench", "lb-baseline"];
 /// v3 has 32-bit arithmetic and jumps; every kernel since 5.1 knows it. Without unaligned accesses a
 /// word of a packet is loaded byte by byte.
 const FLAGS: [&str; 4] = [
@@ -27,7 +27,7 @@ const FLAGS: [&str; 4] = [
     "-Clink-arg=--cpu-features=+allows-misaligned-mem-access,+alu32",
 ];
 
-/// Builds lb-balancer and lb-origin into target/bpf.
+/// Builds the BPF programs into target/bpf.
 ///
 /// # Errors
 /// When the compiler fails or a finished file cannot be put in place.

@@ -1,4 +1,4 @@
-//! Set-up, build, demo, tests and style checks of this repository, as `cargo xtask <command>`.
+//! Set-up, build, demo, benchmark, tests and style checks of this repository, as `cargo xtask <command>`.
 //!
 //! Why a program and not scripts: the steps need a compiler choice, change detection and a source
 //! scan, and those deserve tests. It depends on no other crate of the workspace, so it builds and
@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "talking to a person is its job")]
 
+mod bench;
 mod clock;
 mod demo;
 mod ebpf;
@@ -50,11 +51,16 @@ enum Command {
     },
     /// Build, then run the balancer with real traffic between network namespaces.
     Demo,
+    /// Build, then measure what the balancer costs, beside a floor and a baseline.
+    Bench(bench::Options),
     /// Build, then run every test layer; stop at the first that fails.
     Test {
         /// Run this layer alone.
         #[arg(long, value_name = "LAYER")]
         only: Option<test::Layer>,
+        /// The same as `--only kernels`.
+        #[arg(long, conflicts_with = "only")]
+        kernels: bool,
     },
     /// Check format, lints and the rules that no lint knows; report all findings at once.
     Tidy,
@@ -73,7 +79,10 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match &arguments.command {
-        Command::Setup => setup::run(&workspace).map(drop)?,
+        Command::Setup => {
+            setup::run(&workspace)?;
+            setup::run_for_guests(&workspace)?;
+        }
         Command::Build { debug, .. } => {
             let profile = if *debug { Profile::Dev } else { Profile::Release };
             build(&workspace, profile)?;
@@ -82,7 +91,15 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             build(&workspace, Profile::Release)?;
             return demo::run(&workspace);
         }
-        Command::Test { only } => test::run(&workspace, *only)?,
+        Command::Test { only, kernels } => {
+            let only = if *kernels { Some(test::Layer::Kernels) } else { *only };
+            test::run(&workspace, only)?;
+        }
+        Command::Bench(options) => {
+            bench::check()?;
+            build(&workspace, Profile::Release)?;
+            return bench::run(&workspace, options);
+        }
         Command::Tidy => {
             let toolchain = setup::run(&workspace)?;
             ebpf::build(&workspace, &toolchain)?;

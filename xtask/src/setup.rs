@@ -6,6 +6,7 @@
 //! once, and nothing is installed by halves.
 
 mod apt;
+mod guests;
 mod requirements;
 
 use std::env;
@@ -20,6 +21,7 @@ use crate::process;
 use crate::toolchain::{self, Choice, LINKER_LLVM, PINNED_NIGHTLY, Source};
 use crate::workspace::{self, Workspace};
 use apt::Apt;
+pub(crate) use guests::run as run_for_guests;
 use requirements::{BUILD, LAB, Requirement, llvm_prefix};
 
 const LINKER_VERSION: &str = "0.13.0";

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::clock::Stopwatch;
 use crate::host::{self, Profile};
-use crate::setup::Ready;
+use crate::setup::{self, Ready};
 use crate::workspace::{self, Workspace};
 use crate::{build, process, tidy};
 
@@ -22,6 +22,8 @@ pub(crate) enum Layer {
     Host,
     /// The loaded programs: fixtures through the kernel, host against kernel, namespaces.
     Kernel,
+    /// The loaded programs and whole topologies on other kernels, in virtual machines.
+    Kernels,
 }
 
 impl Layer {
@@ -30,12 +32,13 @@ impl Layer {
             Self::Tidy => "tidy",
             Self::Host => "host",
             Self::Kernel => "kernel",
+            Self::Kernels => "kernels",
         }
     }
 
     const fn needs_root(self) -> bool {
         match self {
-            Self::Tidy | Self::Host => false,
+            Self::Tidy | Self::Host | Self::Kernels => false,
             Self::Kernel => true,
         }
     }
@@ -60,6 +63,9 @@ pub(crate) fn run(workspace: &Workspace, only: Option<Layer>) -> Result<()> {
              or choose another layer with --only",
             layer.name()
         );
+    }
+    if layers.contains(&Layer::Kernels) {
+        setup::run_for_guests(workspace)?;
     }
     let toolchain = build(workspace, Profile::Release)?;
 
@@ -92,6 +98,7 @@ fn run_layer(workspace: &Workspace, toolchain: &Ready, layer: Layer) -> Result<(
         Layer::Tidy => tidy::run(workspace, toolchain),
         Layer::Host => process::run("the host tests", &mut host_tests(workspace)),
         Layer::Kernel => process::run("the kernel tests", &mut kernel_tests(workspace)),
+        Layer::Kernels => process::run("the tests on other kernels", &mut guest_tests(workspace)),
     }
 }
 
@@ -106,5 +113,14 @@ fn kernel_tests(workspace: &Workspace) -> Command {
     let mut command = host::cargo(workspace);
     command.args(["test", "--release", "-p", "lb-tests"]);
     command.env("LB_BIN_DIR", workspace.binaries());
+    command
+}
+
+/// A test target that cargo leaves out unless it is named; its tables are for people to read.
+fn guest_tests(workspace: &Workspace) -> Command {
+    let mut command = host::cargo(workspace);
+    command.args(["test", "--release", "-p", "lb-tests", "--test", "kernels", "--", "--nocapture"]);
+    command.env("LB_BIN_DIR", workspace.binaries());
+    command.env("LB_KERNELS_DIR", workspace.kernels());
     command
 }

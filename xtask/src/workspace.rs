@@ -52,6 +52,11 @@ impl Workspace {
         self.root.join("target/bpf")
     }
 
+    /// Kernels that tests boot, each in a directory named by its series.
+    pub(crate) fn kernels(&self) -> PathBuf {
+        self.root.join("target/kernels")
+    }
+
     /// Logs and downloads of `setup`.
     pub(crate) fn setup_files(&self) -> PathBuf {
         self.root.join("target/setup")

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use lb_common::config::{self, Desired};
+use lb_common::abi::BackendIndex;
+use lb_common::config::{self, Desired, Limits};
 use lb_common::image::Image;
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 use tracing::{error, info, warn};
@@ -17,14 +18,17 @@ use crate::core::effective::{EffectivePool, effective};
 use crate::core::ids::Ids;
 use crate::core::overrides::Overrides;
 use crate::core::plan::{Op, carry_out, plan, resting_after};
+use crate::core::settings::Settings;
 use crate::core::sweep::{IdleTimeouts, idle_timeouts};
 use crate::core::tables::Tables;
-use crate::core::target::{Ways, keep_leaving, outer_destination, target};
-use crate::core::way::Way;
+use crate::core::target::{Ways, egress, keep_leaving, outer_destination, target};
+use crate::core::way::{Way, below_vlans};
 use crate::io::bpf::{Attachments, Datapath, LoadOptions};
 use crate::io::capabilities;
+use crate::io::datapath_log::Forwarding;
 use crate::io::files;
 use crate::io::host::Host;
+use crate::io::maps::memory_bytes;
 use crate::io::netlink::{Changes, Netlink};
 use crate::io::pins::Pins;
 use crate::io::state_file::{State, StateFile};
@@ -38,7 +42,13 @@ pub(super) struct Agent {
     pub(super) state_file: StateFile,
     pub(super) netlink: Netlink,
     pub(super) datapath: Datapath,
+    /// What the loaded program was loaded with.
+    pub(super) settings: Settings,
+    /// Its log, for as long as this is here.
+    pub(super) log: Option<Forwarding>,
     pub(super) attachments: Attachments,
+    /// What the kernel last said of the interfaces of the configuration.
+    pub(super) interfaces: Interfaces,
     /// The running configuration and its text.
     pub(super) desired: Desired,
     pub(super) text: String,
@@ -66,12 +76,16 @@ pub(super) struct Derived {
     pub(super) tables: Tables,
     /// Idle time-outs by pool index.
     pub(super) timeouts: BTreeMap<u32, IdleTimeouts>,
+    /// Pool and name of each backend of the configuration.
+    pub(super) backends: BTreeMap<BackendIndex, (String, String)>,
 }
 
 /// A change that has been thought through and not yet carried out.
 pub(super) struct Prepared {
     derived: Derived,
     ops: Vec<Op>,
+    /// What the program must be loaded with for the maps as they will be.
+    pub(super) settings: Settings,
 }
 
 impl Agent {
@@ -90,10 +104,14 @@ impl Agent {
         let interfaces = Interfaces::find(&netlink, &desired).await?;
         let pins = Pins::open(&options.pin_dir)?;
         let new_pins = pins.undo_unless_kept();
+        let host = Host::read();
+        log_memory(&desired.limits, &host);
+        let settings = Settings::of(&desired);
         let datapath = Datapath::load(&LoadOptions {
             pins: Some(&pins),
             limits: desired.limits,
             hash_seed: desired.hash_seed,
+            settings,
             log_level: options.datapath_log_level,
         })?;
         if !datapath.adopted {
@@ -104,7 +122,7 @@ impl Agent {
         let derived = Derived { ids: Ids::adopt(&observed), ..Derived::default() };
         let mut agent = Self {
             options,
-            host: Host::read(),
+            host,
             #[expect(
                 clippy::disallowed_methods,
                 reason = "shown by status; nothing is decided by it"
@@ -114,7 +132,10 @@ impl Agent {
             state_file,
             netlink,
             datapath,
+            settings,
+            log: None,
             attachments,
+            interfaces,
             desired,
             text,
             state,
@@ -126,7 +147,7 @@ impl Agent {
             reload_failure: None,
             not_attached: BTreeMap::new(),
         };
-        agent.take_over(&interfaces)?;
+        agent.take_over()?;
         new_pins.keep();
         Ok((agent, changes, socket))
     }
@@ -134,17 +155,23 @@ impl Agent {
     /// Puts the configuration in force: what may be refused first, what can be undone before what
     /// cannot. A new link runs on maps that do not know their services yet, and passes all.
     #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-    fn take_over(&mut self, interfaces: &Interfaces) -> Result<(), AgentError> {
+    fn take_over(&mut self) -> Result<(), AgentError> {
+        let interfaces = self.interfaces.clone();
         let stored = self.state.clone();
         let overrides = stored.overrides.kept_for(&self.desired);
         let configuration = text_hash(&self.text);
         // The file changed while no agent ran, or this is the first configuration ever.
         let changed = stored.configuration != configuration || stored.overrides != overrides;
         let generation = stored.generation + u64::from(changed);
-        let prepared = self.prepare(&self.desired, &overrides, &self.ways)?;
-        let attached = self.attach_all(&self.desired.clone(), interfaces)?;
+        let prepared =
+            self.prepare(&self.desired, &overrides, &self.ways, &interfaces.indices())?;
+        // The maps may hold what this configuration has no use for, as long as they are not written.
+        let next = prepared.settings;
+        let both = self.settings.covering(&self.observed).on_the_way_to(&next);
+        let programs = self.programs(both, next)?;
+        let attached = self.attach_all(&self.desired.clone(), &interfaces)?;
         let state = State { generation, overrides, configuration };
-        let done = self.remember(state).and_then(|()| self.commit(prepared));
+        let done = self.remember(state).and_then(|()| self.change_maps(programs, prepared));
         if let Err(error) = done.and_then(|()| self.replace_programs()) {
             self.undo_attach(&attached);
             if let Err(error) = self.remember(stored) {
@@ -154,20 +181,16 @@ impl Agent {
         }
         // Windows are not stored: what is in transition waits for its whole time-out again.
         self.open_windows(&Image::default());
-        self.detach_others(interfaces);
-        self.note(absences(interfaces));
-        let Self { datapath: Datapath { adopted, .. }, observed, .. } = &*self;
+        self.detach_others(&interfaces);
+        self.note(absences(&interfaces));
+        let Self { datapath: Datapath { adopted, .. }, observed, desired, .. } = &*self;
         info!(
             adopted,
-            services = observed.services.len(),
+            services = desired.services.len(),
             backends = observed.backends.len(),
             "maps are up to date"
         );
         Ok(())
-    }
-
-    fn replace_programs(&mut self) -> Result<(), AgentError> {
-        Ok(self.attachments.replace_programs(&self.datapath)?)
     }
 
     /// Stores a state, unless it is the stored one, and makes it the agent's.
@@ -179,28 +202,28 @@ impl Agent {
         Ok(())
     }
 
-    /// The loaded object, for its log.
-    pub(super) fn ebpf_mut(&mut self) -> &mut aya::Ebpf {
-        self.datapath.ebpf_mut()
-    }
-
     /// Works out what a configuration with overrides and ways means for the maps. Changes nothing.
     pub(super) fn prepare(
         &self,
         desired: &Desired,
         overrides: &Overrides,
         ways: &Ways,
+        links: &BTreeSet<u32>,
     ) -> Result<Prepared, AgentError> {
         let effective = effective(desired, overrides);
         let ids = Ids::adopt(&self.observed).assign(desired)?;
         let mut tables = self.derived.tables.clone();
         tables.update(desired, &effective, &ids)?;
-        let mut target = target(desired, &ids, &tables, ways);
+        let ways = &below_vlans(ways, links);
+        let mut target = target(desired, &ids, &tables, ways, links);
         let pinned = self.pinned(&target);
-        keep_leaving(&mut target, &self.observed, &pinned, ways);
+        keep_leaving(&mut target, &self.observed, &pinned, ways, &desired.limits);
+        let settings = Settings::of(desired).reaching(target.backends.values());
         let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
         let timeouts = idle_timeouts(desired, &ids);
-        Ok(Prepared { derived: Derived { effective, ids, tables, timeouts }, ops })
+        let backends = names_by_index(desired, &ids);
+        let derived = Derived { effective, ids, tables, timeouts, backends };
+        Ok(Prepared { derived, ops, settings })
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that
@@ -210,11 +233,12 @@ impl Agent {
         for op in &prepared.ops {
             if let Err(error) = self.datapath.maps.execute(op) {
                 self.observed = self.datapath.maps.observe()?;
+                self.open_windows(&before);
                 return Err(error.into());
             }
             carry_out(&mut self.observed, op);
         }
-        let Prepared { derived, ops } = prepared;
+        let Prepared { derived, ops, .. } = prepared;
         self.resting = resting_after(&self.resting, &before, &self.observed, &ops);
         self.derived = derived;
         if ops.iter().any(|op| matches!(op, Op::PutPool { .. })) {
@@ -234,7 +258,14 @@ impl Agent {
             }
         };
         self.keep_attached().await;
-        if ways == self.ways {
+        // The kernel takes an interface out of the map when it goes.
+        match self.datapath.maps.egress() {
+            Ok(egress) => self.observed.egress = egress,
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "cannot read a map"),
+        }
+        let links = self.interfaces.indices();
+        let wanted = egress(&links, &below_vlans(&ways, &links));
+        if ways == self.ways && self.observed.egress == wanted {
             return;
         }
         for (address, way) in &ways {
@@ -242,7 +273,7 @@ impl Agent {
                 log_way(*address, way);
             }
         }
-        let prepared = self.prepare(&self.desired, &self.state.overrides, &ways);
+        let prepared = self.prepare(&self.desired, &self.state.overrides, &ways, &links);
         match prepared.and_then(|prepared| self.commit(prepared)) {
             // Only now: as long as the maps have others, the next look tries again.
             Ok(()) => self.ways = ways,
@@ -277,6 +308,22 @@ impl RunOptions {
             Err(AgentError::NoInterface { config, name: name.clone() })
         })
     }
+}
+
+/// Pool and name of each backend of a configuration.
+fn names_by_index(desired: &Desired, ids: &Ids) -> BTreeMap<BackendIndex, (String, String)> {
+    let of_pool = |(pool, spec): (&String, &config::Pool)| {
+        let named =
+            |name: &String| Some((ids.backend(pool, name)?, (pool.to_owned(), name.to_owned())));
+        spec.backends.keys().filter_map(named).collect::<Vec<_>>()
+    };
+    desired.pools.iter().flat_map(of_pool).collect()
+}
+
+/// Says what the maps are about to take, before they take it.
+fn log_memory(limits: &Limits, host: &Host) {
+    let bytes = memory_bytes(limits, host.possible_cpus);
+    info!(mebibytes = bytes.div_ceil(1 << 20), "memory of the maps, all of it set aside at once");
 }
 
 /// By what a later start recognises the text of the configuration.

@@ -1,7 +1,7 @@
 //! Requests: reading is answered from the state; a change is prepared, stored, then committed.
 //!
-//! The order of a change: everything that can refuse it without touching anything; then new
-//! attachments, which the kernel may refuse; then what must survive a crash goes to the disk; then
+//! The order of a change: everything that can refuse it without touching anything, the loading of
+//! another program included; then new attachments, which the kernel may refuse; then what must survive a crash goes to the disk; then
 //! the maps; last, what is no longer wanted is detached. Whatever fails, the steps before it are
 //! undone, so an error means that nothing has changed. A crash in between is repaired at the next
 //! start, which brings the maps to what is on the disk.
@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use super::agent::{Agent, Prepared, text_hash, ways};
 use super::interfaces::{Interfaces, absences};
+use super::program::Programs;
 use super::{AgentError, views};
 use crate::core::diff::diff;
 use crate::core::overrides::{Change, Overrides};
@@ -78,10 +79,14 @@ impl Agent {
         views::known_backend(self, pool, name)?;
         let overrides = self.state.overrides.with(pool, name, change);
         if overrides != self.state.overrides {
-            let prepared = self.prepare(&self.desired, &overrides, &self.ways).map_err(refused)?;
+            let links = self.interfaces.indices();
+            let prepared =
+                self.prepare(&self.desired, &overrides, &self.ways, &links).map_err(refused)?;
             let generation = self.state.generation + 1;
             let state = State { generation, overrides, ..self.state };
-            self.put_in_force(state, None, prepared).map_err(refused)?;
+            // The program can do whatever the configuration asks for, with any weights.
+            let programs = Programs::default();
+            self.put_in_force(state, None, programs, prepared).map_err(refused)?;
             info!(pool, backend = name, ?change, generation = self.state.generation, "changed");
         }
         views::backend(self, pool, name)
@@ -127,7 +132,7 @@ impl Agent {
         self.options.refuse_absent(interfaces.absent.iter().filter(|name| !known(name)))?;
         let ways = ways(&self.netlink, desired, &self.observed).await?;
         let overrides = self.state.overrides.kept_for(desired);
-        let prepared = self.prepare(desired, &overrides, &ways)?;
+        let prepared = self.prepare(desired, &overrides, &ways, &interfaces.indices())?;
         Ok(Considered { interfaces, ways, overrides, prepared })
     }
 
@@ -140,17 +145,20 @@ impl Agent {
     ) -> Result<usize, AgentError> {
         let Considered { interfaces, ways, overrides, prepared } = self.consider(&desired).await?;
         let changes = diff(&self.desired, &desired).len();
+        let next = prepared.settings;
+        let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
         let attached = self.attach_all(&desired, &interfaces)?;
         let generation = self.state.generation + u64::from(changes > 0);
         let state = State { generation, overrides, configuration: text_hash(&text) };
         let file = (source == Source::Api).then_some(text.as_str());
-        if let Err(error) = self.put_in_force(state, file, prepared) {
+        if let Err(error) = self.put_in_force(state, file, programs, prepared) {
             self.undo_attach(&attached);
             return Err(error);
         }
         (self.desired, self.text, self.ways) = (desired, text, ways);
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));
+        self.interfaces = interfaces;
         Ok(changes)
     }
 
@@ -160,6 +168,7 @@ impl Agent {
         &mut self,
         state: State,
         file: Option<&str>,
+        programs: Programs,
         prepared: Prepared,
     ) -> Result<(), AgentError> {
         let config = self.options.config.clone();
@@ -172,12 +181,13 @@ impl Agent {
             log_undo(self.remember(old_state));
             return Err(error.into());
         }
-        if let Err(error) = self.commit(prepared) {
+        if let Err(error) = self.change_maps(programs, prepared) {
             if let Some(text) = old_file {
                 log_undo(files::replace(&config, &text).map_err(AgentError::from));
             }
             log_undo(self.remember(old_state));
-            let old_maps = self.prepare(&self.desired, &self.state.overrides, &self.ways);
+            let (overrides, links) = (&self.state.overrides, self.interfaces.indices());
+            let old_maps = self.prepare(&self.desired, overrides, &self.ways, &links);
             log_undo(old_maps.and_then(|prepared| self.commit(prepared)));
             return Err(error);
         }

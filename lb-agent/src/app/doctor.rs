@@ -1,5 +1,9 @@
 //! `doctor`: what is wrong on this host, each finding with its cure.
 
+mod links;
+
+use std::net::IpAddr;
+
 use lb_common::api::{Finding, Severity};
 use lb_common::config::Pool;
 use lb_common::verdict::{Reason, Verdict};
@@ -8,7 +12,6 @@ use super::agent::Agent;
 use super::views;
 use crate::core::way::Way;
 use crate::io::api_server::Answer;
-use crate::io::bpf::Attachment;
 use crate::io::capabilities::{self, NotPermitted};
 use crate::io::maps::shapes;
 
@@ -22,6 +25,8 @@ impl Agent {
     pub(super) fn doctor(&self) -> Answer {
         let mut findings = vec![self.kernel(), self.jit(), capabilities_finding()];
         findings.extend(self.xdp_modes());
+        findings.extend(self.made_of());
+        findings.extend(self.ways_out());
         findings.push(self.pins_finding());
         findings.extend(self.neighbours());
         findings.extend(self.mtu());
@@ -52,40 +57,6 @@ impl Agent {
         }
     }
 
-    fn xdp_modes(&self) -> Vec<Finding> {
-        let finding = |interface: &lb_common::config::Interface| {
-            let name = &interface.name;
-            match self.attachments.of(name) {
-                None => {
-                    let reason = self.not_attached.get(name).map_or("", String::as_str);
-                    bad(
-                        "xdp_mode",
-                        Severity::Error,
-                        format!("{name}: the program is not attached: {reason}"),
-                        "bring the interface back; the agent attaches to it by itself",
-                    )
-                }
-                Some(_) if !self.attachments.is_intact(name) => bad(
-                    "xdp_mode",
-                    Severity::Error,
-                    format!("{name}: the program has been detached or its pin removed"),
-                    "wait some seconds: the agent attaches and pins again by itself",
-                ),
-                Some(Attachment { fallback: Some(reason), .. }) => bad(
-                    "xdp_mode",
-                    Severity::Warning,
-                    format!("{name}: generic mode, about a tenth of the speed: {reason}"),
-                    "use a NIC whose driver supports XDP; set mode: native to insist, generic to accept",
-                ),
-                Some(attachment) if attachment.generic => {
-                    ok("xdp_mode", format!("{name}: generic mode, as configured"))
-                }
-                Some(_) => ok("xdp_mode", format!("{name}: native mode")),
-            }
-        };
-        self.desired.interfaces.iter().map(finding).collect()
-    }
-
     fn pins_finding(&self) -> Finding {
         let missing: Vec<_> = shapes(&self.desired.limits)
             .into_iter()
@@ -111,7 +82,7 @@ impl Agent {
         let mut findings = Vec::new();
         let mut resolved = 0;
         for (pool, name, backend) in self.backends() {
-            match views::next_hop(self, backend).problem {
+            match views::next_hop(self, pool, backend.address).problem {
                 None => resolved += 1,
                 Some(problem) => findings.push(bad(
                     "neighbours",
@@ -136,14 +107,14 @@ impl Agent {
             let Some(Way::Known { link, mtu_bytes, .. }) = self.ways.get(&backend.address) else {
                 continue;
             };
-            let needed = CLIENT_MTU_BYTES + if backend.address.is_ipv4() { 20 } else { 40 };
+            let needed = CLIENT_MTU_BYTES + self.overhead_bytes(pool, backend.address);
             if *mtu_bytes < needed {
                 let link = &link.name;
                 findings.push(bad(
                     "mtu",
                     Severity::Warning,
                     format!(
-                        "backend {pool}/{name}: the way there takes {mtu_bytes} bytes, and a full packet of clients needs {needed} once encapsulated; larger ones are dropped as too_big"
+                        "backend {pool}/{name}: the way there takes {mtu_bytes} bytes, and a full packet of clients needs {needed} once encapsulated; senders of larger ones are told so (too_big_reported)"
                     ),
                     format!(
                         "ip link set dev {link} mtu {needed} or more, on every hop to the backend; or lower the clients' MSS on the origins"
@@ -157,8 +128,15 @@ impl Agent {
         findings
     }
 
+    /// Bytes that a pool's encapsulation puts before a packet to a backend.
+    fn overhead_bytes(&self, pool: &str, backend: IpAddr) -> u32 {
+        let pool = self.desired.pools.get(pool);
+        let bytes = pool.map_or(0, |pool| pool.encapsulation.in_maps(backend).overhead_bytes());
+        u32::try_from(bytes).unwrap_or(0)
+    }
+
     fn pools(&self) -> Vec<Finding> {
-        let empty = |(name, _): &(&String, &Pool)| self.derived.tables.slots(name).is_empty();
+        let empty = |(name, _): &(&String, &Pool)| self.derived.tables.weights(name).is_empty();
         let finding = |(name, _)| {
             bad(
                 "pools",
@@ -214,26 +192,38 @@ const fn drop_cure(reason: Reason) -> &'static str {
             "see the neighbours finding; while a next hop is unknown its backend's packets are lost"
         }
         Reason::WrongInterface => {
-            "attach the program to the interface that leads to the backends, and route clients in by it"
+            "list the interface that leads to the backends among interfaces; see the neighbours finding"
         }
         Reason::TooBig => "raise the MTU on the way to the backends, see the mtu finding",
         Reason::NoHeadroom => "set the interface's mode to generic, or use another driver",
         Reason::Truncated => {
             "a NIC or a sender is broken, or somebody is probing; capture on the router's side"
         }
+        Reason::FragmentUnknown => {
+            "fragments reach another balancer than their first, or limits.fragments is too small"
+        }
+        Reason::HopLimit => {
+            "packets loop, or somebody traces the route; see the routes to the VIPs"
+        }
+        Reason::EchoLimited => "a flood of pings, or a monitor that asks too often",
         Reason::Forwarded
+        | Reason::Redirected
+        | Reason::EchoAnswered
+        | Reason::TooBigReported
+        | Reason::HopLimitReported
         | Reason::NotIp
         | Reason::Malformed
-        | Reason::Fragment
         | Reason::OtherProtocol
         | Reason::NoService => "",
     }
 }
 
+/// Nothing is wrong.
 fn ok(check: &str, message: impl Into<String>) -> Finding {
     bad(check, Severity::Ok, message, "")
 }
 
+/// Something is, and what to do about it.
 fn bad(
     check: &str,
     severity: Severity,

@@ -2,7 +2,6 @@
 
 use lb_common::abi::BackendIndex;
 use lb_common::api::{Backend, Operator, PinStatus, Traffic};
-use lb_common::config::{self, Weight};
 use lb_common::verdict::PinEvent;
 
 use super::agent::Agent;
@@ -38,7 +37,7 @@ pub(super) fn leaving(
     let mut views = Vec::new();
     for index in leaving.iter().copied() {
         let Some(entry) = agent.observed.backends.get(&index) else { continue };
-        if pool_index != Some(entry.pool) {
+        if pool_index != Some(entry.pool.into()) {
             continue;
         }
         let address = outer_destination(entry);
@@ -55,7 +54,7 @@ pub(super) fn leaving(
             operator: Operator::default(),
             share: 0.0,
             flows: flows_of(agent, Some(index)),
-            next_hop: next_hop(agent, &config::Backend { address, weight: Weight::ZERO, tier: 0 }),
+            next_hop: next_hop(agent, pool, address),
             traffic: Traffic { packets: counter.packets, bytes: counter.bytes },
         });
     }

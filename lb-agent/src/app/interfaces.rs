@@ -1,20 +1,21 @@
 //! The interfaces of the configuration: attached as one with a change, and kept attached after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::config::{Desired, Interface};
 use tracing::{error, info, warn};
 
 use super::AgentError;
 use super::agent::Agent;
+use crate::core::way::Link;
 use crate::io::bpf::{Before, Tended};
 use crate::io::netlink::Netlink;
 
 /// What the kernel says of the interfaces of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Interfaces {
-    /// Index of each that is there.
-    pub(super) present: BTreeMap<String, u32>,
+    /// Each that is there.
+    pub(super) present: BTreeMap<String, Link>,
     /// Names of the others.
     pub(super) absent: Vec<String>,
 }
@@ -25,11 +26,16 @@ impl Interfaces {
         let mut found = Self::default();
         for Interface { name, .. } in &desired.interfaces {
             match netlink.link(name).await? {
-                Some(link) => drop(found.present.insert(name.clone(), link.index)),
+                Some(link) => drop(found.present.insert(name.clone(), link)),
                 None => found.absent.push(name.clone()),
             }
         }
         Ok(found)
+    }
+
+    /// Those that are there, by index.
+    pub(super) fn indices(&self) -> BTreeSet<u32> {
+        self.present.values().map(|link| link.index).collect()
     }
 }
 
@@ -43,8 +49,8 @@ impl Agent {
     ) -> Result<Vec<Before>, AgentError> {
         let mut done = Vec::new();
         for interface in &desired.interfaces {
-            let Some(ifindex) = interfaces.present.get(&interface.name) else { continue };
-            match self.attach(interface, *ifindex) {
+            let Some(link) = interfaces.present.get(&interface.name) else { continue };
+            match self.attach(interface, link.index) {
                 Ok(before) => done.push(before),
                 Err(error) => {
                     self.undo_attach(&done);
@@ -90,7 +96,7 @@ impl Agent {
         if !interfaces.absent.is_empty() {
             return;
         }
-        let wanted: Vec<u32> = interfaces.present.values().copied().collect();
+        let wanted = Vec::from_iter(interfaces.indices());
         match self.attachments.detach_others(&wanted) {
             Ok(detached) => {
                 for interface in detached {
@@ -116,12 +122,13 @@ impl Agent {
         };
         let mut not_attached = absences(&interfaces);
         for interface in self.desired.interfaces.clone() {
-            let Some(ifindex) = interfaces.present.get(&interface.name) else { continue };
-            if let Err(error) = self.attach(&interface, *ifindex) {
+            let Some(link) = interfaces.present.get(&interface.name) else { continue };
+            if let Err(error) = self.attach(&interface, link.index) {
                 not_attached.insert(interface.name, with_causes(&error));
             }
         }
         self.detach_others(&interfaces);
+        self.interfaces = interfaces;
         self.note(not_attached);
     }
 

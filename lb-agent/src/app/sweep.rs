@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::abi::{BackendIndex, Pin};
+use lb_common::abi::{BackendIndex, PoolEntry, Scheduler};
 use lb_common::datapath::slot_place;
 use lb_common::image::Image;
 use tracing::{debug, error};
@@ -34,8 +34,16 @@ impl Agent {
         if self.observed.backends.keys().all(|index| target.backends.contains_key(index)) {
             return BTreeSet::new();
         }
-        let pins = self.datapath.maps.pins().filter(|pin| !pin.is_empty());
-        pins.map(Pin::backend).collect()
+        // The table may hold a million pins: they are marked, not searched for.
+        let mut pinned = vec![false; usize::from(BackendIndex::MAX) + 1];
+        for pin in self.datapath.maps.pins().filter(|pin| !pin.is_empty()) {
+            if let Some(mark) = pinned.get_mut(usize::from(pin.backend().value())) {
+                *mark = true;
+            }
+        }
+        let is_pinned =
+            |index: &BackendIndex| pinned.get(usize::from(index.value())) == Some(&true);
+        self.observed.backends.keys().copied().filter(is_pinned).collect()
     }
 
     /// Opens the windows of the slots that have come into transition since `before`.
@@ -64,16 +72,35 @@ impl Agent {
             clock::monotonic_ns(),
         );
         self.settle(&swept)?;
-        let Swept { flows, restless, expired, slots } = swept;
+        self.write_loads(&swept.loads);
+        let Swept { flows, restless, expired, slots, previous, pins_for_good, .. } = swept;
         if !(expired.is_empty() && slots.is_empty()) {
             debug!(expired = expired.len(), settled = slots.len(), restless, "swept");
         }
         // A pin that a packet confirmed meanwhile shows in the next sweep.
-        let at_rest = restless == 0 && flows.is_empty() && expired.is_empty();
+        let at_rest = restless == 0 && flows.is_empty() && expired.is_empty() && !pins_for_good;
+        let done = |index: &BackendIndex| !flows.contains_key(index) && !previous.contains(index);
+        let may_go = self.leaving().any(|index| done(&index));
         self.transitions.flows = flows;
         self.transitions.restless = restless;
         self.transitions.awake = !at_rest;
-        self.let_go()
+        if may_go { self.let_go() } else { Ok(()) }
+    }
+
+    /// Says how many flows each backend has where that decides who takes the next.
+    fn write_loads(&self, loads: &BTreeMap<BackendIndex, u64>) {
+        let by_load =
+            |pool: &PoolEntry| Scheduler::from_code(pool.scheduler) == Scheduler::LeastConnections;
+        let pools = self.observed.pools.iter().filter(|(_, pool)| by_load(pool));
+        let pools: BTreeSet<u32> = pools.map(|(index, _)| *index).collect();
+        if pools.is_empty() {
+            return;
+        }
+        for (index, entry) in &self.observed.backends {
+            if pools.contains(&entry.pool.into()) {
+                self.datapath.maps.put_load(*index, loads.get(index).copied().unwrap_or(0));
+            }
+        }
     }
 
     /// Writes what a sweep found: slots first. A packet that has read the old slot must still find
@@ -101,22 +128,14 @@ impl Agent {
 
     /// Removes backends that have left the configuration, once no flow belongs to them.
     fn let_go(&mut self) -> Result<(), AgentError> {
-        if self.leaving().next().is_none() {
-            return Ok(());
-        }
-        let prepared = self.prepare(&self.desired, &self.state.overrides, &self.ways)?;
+        let (overrides, links) = (&self.state.overrides, self.interfaces.indices());
+        let prepared = self.prepare(&self.desired, overrides, &self.ways, &links)?;
         self.commit(prepared)
     }
 
     /// Backends in the maps that the configuration does not have.
     pub(super) fn leaving(&self) -> impl Iterator<Item = BackendIndex> + '_ {
-        let configured: BTreeSet<_> = self
-            .desired
-            .pools
-            .iter()
-            .flat_map(|(pool, spec)| spec.backends.keys().map(move |name| (pool, name)))
-            .filter_map(|(pool, name)| self.derived.ids.backend(pool, name))
-            .collect();
-        self.observed.backends.keys().copied().filter(move |index| !configured.contains(index))
+        let configured = &self.derived.backends;
+        self.observed.backends.keys().copied().filter(|index| !configured.contains_key(index))
     }
 }

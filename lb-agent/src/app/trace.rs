@@ -4,14 +4,14 @@
 //! from the same pipeline run here over what the maps are known to hold, with every look-up noted.
 //! The two must agree; that they do is part of the answer.
 
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use lb_common::abi::{BackendIndex, Ticks};
+use lb_common::abi::{BackendIndex, PoolEntry, Scheduler};
 use lb_common::api::{Trace, TraceRequest, TraceStep};
 use lb_common::config::Protocol;
-use lb_common::datapath::{Context, classify, flow_hash, process};
-use lb_common::hash;
-use lb_common::image::{Buffer, Lookups, PinTable, Recorder};
+use lb_common::datapath::{Context, classify, pool_hash, process, slot_number};
+use lb_common::image::{Buffer, Lookups, Recorder, State};
 use lb_common::verdict::Verdict;
 use lb_common::wire::Ports;
 use lb_common::wire::ethernet::{self, Ethernet};
@@ -23,6 +23,7 @@ use zerocopy::big_endian::{U16, U32};
 
 use super::agent::Agent;
 use super::views::{self, verdict_name};
+use crate::core::way::Way;
 use crate::io::api_server::Answer;
 use crate::io::clock;
 
@@ -36,12 +37,15 @@ impl Agent {
         let frame = frame(request.source, request.destination, protocol)?;
         // Any attached interface: they all run the same program.
         let ifindex = self.attachments.iter().next().map_or(0, |(_, each)| each.ifindex);
-        let context = Context { hash_seed: self.desired.hash_seed, ingress_ifindex: ifindex };
+        let context = Context {
+            hash_seed: self.desired.hash_seed,
+            ingress_ifindex: ifindex,
+            features: self.settings.features,
+        };
 
         // A copy: what the rules would do to the pins, they do to this one.
-        let pins = PinTable::from_pins(self.datapath.maps.pins());
-        let now = Ticks::at(clock::monotonic_ns());
-        let tables = Recorder::new(&self.observed, &pins, now);
+        let state = self.state_copy();
+        let tables = Recorder::new(&self.observed, &state, clock::monotonic_ns());
         let mut modelled = Buffer::new(&frame, HEADROOM);
         let reason = process(&mut modelled, &tables, &context);
         let lookups = tables.take_lookups();
@@ -51,8 +55,10 @@ impl Agent {
             let detail = Some(format!("{error}: {}", error.cure()));
             lb_common::api::Problem { detail, ..views::problem("internal", 500, title) }
         })?;
-        let model_agrees =
-            outcome.verdict == Some(reason.verdict()) && outcome.frame == modelled.as_slice();
+        // Who is next in turn depends on what other packets have done meanwhile.
+        let placed = lookups.pool.is_some_and(|(_, pool)| scheduler(&pool).pins_every_flow());
+        let model_agrees = outcome.verdict == Some(reason.verdict())
+            && (placed || outcome.frame == modelled.as_slice());
         let verdict = outcome.verdict.map_or("unknown", verdict_name);
         let backend = lookups.backend.map(|(index, _)| self.backend_name(index));
         let mut steps = self.steps(&frame, &lookups, &context);
@@ -62,14 +68,27 @@ impl Agent {
             reason: reason.name().to_owned(),
             help: reason.help().to_owned(),
             service: lookups.service.map(|(_, entry)| self.service_name(entry.service)),
-            backend: backend.filter(|_| outcome.verdict == Some(Verdict::Tx)),
-            outer_destination: (outcome.verdict == Some(Verdict::Tx))
+            backend: backend.filter(|_| leaves(outcome.verdict)),
+            outer_destination: leaves(outcome.verdict)
                 .then(|| outer_destination(&outcome.frame))
                 .flatten(),
             steps,
             model_agrees,
         };
         views::item(self, "Trace", trace)
+    }
+
+    /// What the program keeps for itself, as it is now.
+    fn state_copy(&self) -> State {
+        let maps = &self.datapath.maps;
+        let mut state = State::from_pins(maps.pins());
+        self.settings.put_into(&mut state);
+        #[expect(clippy::cast_possible_truncation, reason = "the program, too, takes the low half")]
+        let turns = self.observed.pools.keys().map(|index| (*index, maps.turn(*index) as u32));
+        state.turns = RefCell::new(turns.collect());
+        let loads = self.observed.backends.keys().map(|index| (*index, maps.load(*index)));
+        state.loads = RefCell::new(loads.collect());
+        state
     }
 
     fn steps(&self, frame: &[u8], lookups: &Lookups, context: &Context) -> Vec<TraceStep> {
@@ -86,27 +105,46 @@ impl Agent {
             let name = name.map_or("?", String::as_str);
             let slots = pool.table.slots();
             steps.push(step("pool", format!("{name}, a table of {slots} slots")));
+            let scheduler = scheduler(&pool);
+            let configured = self.desired.pools.get(name).map_or("?", |pool| pool.scheduler.name());
+            let how = if scheduler.pins_every_flow() { "places each new flow" } else { "by slot" };
+            steps.push(step("scheduler", format!("{configured}, {how}")));
             if let Ok(packet) = classify(&Buffer::new(frame, 0)) {
-                let flow = flow_hash(context.hash_seed, &packet.flow);
-                let slot = hash::slot(flow, slots);
-                steps.push(step("hash", format!("{flow:#018x}, slot {slot}")));
+                let hash = pool_hash(context, &pool, &packet.flow);
+                let number = slot_number(scheduler, hash, slots);
+                steps.push(step("hash", format!("{hash:#018x}, slot {number}")));
+                let slot = self.observed.slot(pool.table, number);
+                let state = if slot.consult() { "in transition" } else { "clean" };
+                let current = self.backend_name(slot.current());
+                steps.push(step("slot", format!("{state}, current backend {current}")));
             }
         }
-        if let Some((_, _, slot)) = lookups.slot {
-            let state = if slot.consult() { "in transition" } else { "clean" };
-            let current = self.backend_name(slot.current());
-            steps.push(step("slot", format!("{state}, current backend {current}")));
-        }
-        if let Some((index, _)) = lookups.backend {
+        if let Some((index, entry)) = lookups.backend {
+            steps.push(step("backend", self.backend_name(index)));
             steps.extend(self.next_hop_step(index));
+            if entry.egress_ifindex != context.ingress_ifindex {
+                let name = |index| self.interface_name(index);
+                let (to, from) = (name(entry.egress_ifindex), name(context.ingress_ifindex));
+                steps.push(step("redirect", format!("in by {from}, out by {to}")));
+            }
         }
         steps
+    }
+
+    fn interface_name(&self, ifindex: u32) -> String {
+        let attached = self.attachments.iter().find(|(_, each)| each.ifindex == ifindex);
+        let on_a_way = self.ways.values().find_map(|way| match way {
+            Way::Known { link, .. } if link.index == ifindex => Some(&link.name),
+            Way::Known { .. } | Way::Unknown { .. } => None,
+        });
+        let name = attached.map(|(name, _)| name).or(on_a_way);
+        name.cloned().unwrap_or_else(|| format!("interface {ifindex}"))
     }
 
     fn next_hop_step(&self, index: BackendIndex) -> Option<TraceStep> {
         let (pool, name) = self.find_backend(index)?;
         let backend = self.desired.pools.get(pool)?.backends.get(name)?;
-        let way = views::next_hop(self, backend);
+        let way = views::next_hop(self, pool, backend.address);
         let detail = way.problem.unwrap_or_else(|| {
             format!(
                 "{} by {} ({}) on {}, MTU {}",
@@ -121,11 +159,8 @@ impl Agent {
     }
 
     fn find_backend(&self, index: BackendIndex) -> Option<(&str, &str)> {
-        let pools = self.desired.pools.iter();
-        let mut names = pools.flat_map(|(pool, spec)| {
-            spec.backends.keys().map(move |name| (pool.as_str(), name.as_str()))
-        });
-        names.find(|(pool, name)| self.derived.ids.backend(pool, name) == Some(index))
+        let (pool, name) = self.derived.backends.get(&index)?;
+        Some((pool, name))
     }
 
     fn backend_name(&self, index: BackendIndex) -> String {
@@ -140,6 +175,14 @@ impl Agent {
         let name = names.find(|name| self.derived.ids.service(name) == Some(index));
         name.cloned().unwrap_or_else(|| "?".to_owned())
     }
+}
+
+const fn scheduler(pool: &PoolEntry) -> Scheduler {
+    Scheduler::from_code(pool.scheduler)
+}
+
+const fn leaves(verdict: Option<Verdict>) -> bool {
+    matches!(verdict, Some(Verdict::Tx | Verdict::Redirect))
 }
 
 fn step(step: &str, detail: impl Into<String>) -> TraceStep {

@@ -1,9 +1,10 @@
 //! Documents: the agent's state in the words of the API.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lb_common::abi::{BackendIndex, Counter, LAYOUT_VERSION};
+use lb_common::abi::{BackendIndex, Counter, Features, LAYOUT_VERSION};
 use lb_common::api::{
     API_VERSION, Backend, ConfigText, InterfaceStatus, Item, List, NextHop, NextHopState, Operator,
     Problem, ReasonCount, Service, Status, Traffic,
@@ -15,7 +16,7 @@ use serde::Serialize;
 use super::agent::Agent;
 use super::flows;
 use crate::core::effective::{EffectivePool, State};
-use crate::core::way::Way;
+use crate::core::way::{Link, LinkKind, Way};
 use crate::io::api_server::Answer;
 use crate::io::maps::{MapsError, memory_bytes};
 use crate::io::pins::mode_name;
@@ -65,11 +66,12 @@ fn reason_count(reason: Reason, Counter { packets, bytes }: Counter) -> ReasonCo
     }
 }
 
-/// `pass`, `tx` or `drop`.
+/// `pass`, `tx`, `redirect` or `drop`.
 pub(super) const fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
         Verdict::Tx => "tx",
+        Verdict::Redirect => "redirect",
         Verdict::Drop => "drop",
     }
 }
@@ -100,7 +102,7 @@ fn warnings(agent: &Agent) -> Vec<String> {
             ));
         }
         for (name, backend) in &spec.backends {
-            if let NextHop { problem: Some(problem), .. } = next_hop(agent, backend) {
+            if let NextHop { problem: Some(problem), .. } = next_hop(agent, pool, backend.address) {
                 warnings.push(format!("backend {pool}/{name}: {problem}"));
             }
         }
@@ -221,28 +223,26 @@ fn backend_view(
         operator: Operator { weight: by_command.weight.map(u32::from), drain: by_command.drain },
         share: index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0),
         flows: flows::flows_of(agent, index),
-        next_hop: next_hop(agent, backend),
+        next_hop: next_hop(agent, pool, backend.address),
         traffic: traffic(counter),
     })
 }
 
-/// The way to a backend, as the operator sees it.
-pub(super) fn next_hop(agent: &Agent, backend: &config::Backend) -> NextHop {
-    match agent.ways.get(&backend.address) {
+/// The way to a backend of a pool, as the operator sees it.
+pub(super) fn next_hop(agent: &Agent, pool: &str, backend: IpAddr) -> NextHop {
+    match agent.ways.get(&backend) {
         Some(Way::Known { gateway, link, mac, mtu_bytes }) => {
-            let here = agent.attachments.on(link.index);
+            let problem = way_problem(agent, pool, (backend, *gateway), link);
             NextHop {
-                state: if here { NextHopState::Resolved } else { NextHopState::Unresolved },
+                state: match problem {
+                    None => NextHopState::Resolved,
+                    Some(_) => NextHopState::Unresolved,
+                },
                 gateway: Some(*gateway),
                 interface: Some(link.name.clone()),
                 mac: Some(mac_text(*mac)),
                 mtu_bytes: Some(*mtu_bytes),
-                problem: (!here).then(|| {
-                    format!(
-                        "{} is reached through {}, which is not attached",
-                        backend.address, link.name
-                    )
-                }),
+                problem,
             }
         }
         Some(Way::Unknown { gateway, link, problem }) => NextHop {
@@ -259,9 +259,33 @@ pub(super) fn next_hop(agent: &Agent, backend: &config::Backend) -> NextHop {
             interface: None,
             mac: None,
             mtu_bytes: None,
-            problem: Some(format!("the way to {} has not been looked up", backend.address)),
+            problem: Some(format!("the way to {backend} has not been looked up")),
         },
     }
+}
+
+/// Why the program does not send a pool's packets by a way that the kernel knows.
+fn way_problem(
+    agent: &Agent,
+    pool: &str,
+    (backend, gateway): (IpAddr, IpAddr),
+    link: &Link,
+) -> Option<String> {
+    let is_l2 = |pool: &config::Pool| pool.encapsulation == config::Encapsulation::L2;
+    if gateway != backend && agent.desired.pools.get(pool).is_some_and(is_l2) {
+        return Some(format!(
+            "{backend} is behind {gateway}, and frames of encapsulation l2 go no further than the link"
+        ));
+    }
+    let redirects = agent.settings.features.has(Features::REDIRECT);
+    let below = match link.kind {
+        LinkKind::Vlan { parent } => parent.is_some_and(|parent| agent.attachments.on(parent)),
+        LinkKind::Plain | LinkKind::Veth | LinkKind::Bond { .. } => false,
+    };
+    let leaves = agent.attachments.on(link.index)
+        || below
+        || redirects && agent.observed.egress.contains(&link.index);
+    (!leaves).then(|| format!("{backend} is reached through {}, which is not attached", link.name))
 }
 
 fn mac_text(mac: [u8; 6]) -> String {

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use lb_common::api::{Change, ChangeKind};
-use lb_common::config::{Backend, Desired, Interface, Mode, Node, Pool, Service};
+use lb_common::config::{
+    Backend, Desired, Encapsulation, Icmp, Interface, Mode, Node, Pool, Prefix, Scheduler,
+    ServerId, Service,
+};
 
 /// Everything that differs from `before` to `after`: what comes first, then what goes.
 pub fn diff(before: &Desired, after: &Desired) -> Vec<Change> {
@@ -18,6 +21,8 @@ pub fn diff(before: &Desired, after: &Desired) -> Vec<Change> {
     limits.note("pools", &before.limits.pools, &after.limits.pools);
     limits.note("backends", &before.limits.backends, &after.limits.backends);
     limits.note("table_slots", &before.limits.table_slots, &after.limits.table_slots);
+    limits.note("pins", &before.limits.pins, &after.limits.pins);
+    limits.note("fragments", &before.limits.fragments, &after.limits.fragments);
     modify(&mut changes, "limits", &limits.0);
     maps(&mut changes, "interface", &interfaces(before), &interfaces(after), interface);
     maps(&mut changes, "pool", &before.pools, &after.pools, pool);
@@ -96,13 +101,16 @@ impl Details {
 }
 
 fn node(before: &Node, after: &Node) -> Vec<String> {
-    let show_v4 = |address: &Option<std::net::Ipv4Addr>| shown(address.as_ref());
-    let show_v6 = |address: &Option<std::net::Ipv6Addr>| shown(address.as_ref());
+    let show = |source: &Option<Prefix>| shown(source.as_ref());
     let mut details = Details::default();
     details.note_as("name", &before.name, &after.name, Clone::clone);
     let (v4, v6) = ("encap_source.ipv4", "encap_source.ipv6");
-    details.note_as(v4, &before.encap_source_ipv4, &after.encap_source_ipv4, show_v4);
-    details.note_as(v6, &before.encap_source_ipv6, &after.encap_source_ipv6, show_v6);
+    details.note_as(v4, &before.encap_source_ipv4, &after.encap_source_ipv4, show);
+    details.note_as(v6, &before.encap_source_ipv6, &after.encap_source_ipv6, show);
+    details.note("gue_port", &before.gue_port, &after.gue_port);
+    let Icmp { errors_per_second: errors, echoes_per_second: echoes } = &before.icmp;
+    details.note("icmp.errors_per_second", errors, &after.icmp.errors_per_second);
+    details.note("icmp.echoes_per_second", echoes, &after.icmp.echoes_per_second);
     details.0
 }
 
@@ -123,9 +131,15 @@ fn interface(before: &Interface, after: &Interface) -> Vec<String> {
 
 fn pool(before: &Pool, after: &Pool) -> Vec<String> {
     let mut details = Details::default();
-    details.note("scheduler", &before.scheduler, &after.scheduler);
-    details.note("encapsulation", &before.encapsulation, &after.encapsulation);
+    let scheduler = |scheduler: &Scheduler| scheduler.name().to_owned();
+    details.note_as("scheduler", &before.scheduler, &after.scheduler, scheduler);
+    let encapsulation = |encapsulation: &Encapsulation| encapsulation.name().to_owned();
+    let (was, is) = (&before.encapsulation, &after.encapsulation);
+    details.note_as("encapsulation", was, is, encapsulation);
     details.note("table_slots", &before.table_slots, &after.table_slots);
+    details.note("flow_idle_timeout", &before.flow_idle_timeout, &after.flow_idle_timeout);
+    details.note("udp_idle_timeout", &before.udp_idle_timeout, &after.udp_idle_timeout);
+    details.note("quic", &before.quic, &after.quic);
     if before.health != after.health {
         details.0.push("health".to_owned());
     }
@@ -137,6 +151,8 @@ fn backend(before: &Backend, after: &Backend) -> Vec<String> {
     details.note_as("address", &before.address, &after.address, ToString::to_string);
     details.note("weight", &before.weight.value(), &after.weight.value());
     details.note("tier", &before.tier, &after.tier);
+    let name = |id: &Option<ServerId>| shown(id.as_ref());
+    details.note_as("quic_server_id", &before.quic_server_id, &after.quic_server_id, name);
     details.0
 }
 

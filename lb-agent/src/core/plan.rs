@@ -1,23 +1,30 @@
 //! From what the maps hold to what they should hold: an ordered list of operations.
 //!
 //! The order keeps every moment in between valid for packets: what is referred to is written
-//! before what refers to it, and removed after. backend -> table -> pool -> service on the way in;
-//! service -> pool -> backend on the way out. A table is never edited in place: the new one goes to
+//! before what refers to it, and removed after. interface -> backend -> table -> pool -> QUIC server
+//! id -> service on the way in; service and server id -> pool -> backend -> interface on the way
+//! out. A table is never edited in place: the new one goes to
 //! unused pages, then one word of the pool switches to it. Planning from the result of a plan, or
 //! from any point where it was cut off, leads to the same target; from the target itself the plan
 //! is empty.
+
+mod room;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lb_common::abi::{
-    BackendEntry, BackendIndex, PoolEntry, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot, TableRef,
+    BackendEntry, BackendIndex, PoolEntry, QuicKey, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot,
 };
 use lb_common::config::Limits;
 use lb_common::image::Image;
-use thiserror::Error;
 
-use super::target::{Target, TargetPool};
+use super::target::Target;
+use room::Room;
+use tables::{Place, put_pools};
+
+pub use room::{NoRoom, pages_of_pool, resting_after};
 
 /// One write to the maps.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,7 +46,7 @@ pub enum Op {
         /// Its entry.
         entry: BackendEntry,
     },
-    /// Writes a table to pages that no pool uses.
+    /// Writes a table, or a rotation, to pages that no pool uses.
     PutTable {
         /// The first page.
         first_page: u32,
@@ -52,6 +59,28 @@ pub enum Op {
         index: u32,
         /// Its entry.
         entry: PoolEntry,
+    },
+    /// Writes what connection ids call a backend.
+    PutQuicServer {
+        /// Its key.
+        key: QuicKey,
+        /// The backend.
+        backend: BackendIndex,
+    },
+    /// Removes what connection ids called a backend.
+    RemoveQuicServer {
+        /// Its key.
+        key: QuicKey,
+    },
+    /// Lets packets leave by an interface.
+    PutEgress {
+        /// Its number.
+        ifindex: u32,
+    },
+    /// Lets packets leave by an interface no more.
+    RemoveEgress {
+        /// Its number.
+        ifindex: u32,
     },
     /// Writes one VIP, protocol and port.
     PutService {
@@ -89,20 +118,6 @@ pub enum Op {
     AwaitReaders,
 }
 
-/// The new tables do not fit beside the old ones.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error(
-    "no room for a table of {slots} slots: {pages_free} of {pages} pages are free, in runs that are too short (raise limits.table_slots)"
-)]
-pub struct NoRoom {
-    /// Slots of the table.
-    pub slots: usize,
-    /// Free pages.
-    pub pages_free: u32,
-    /// Pages in all.
-    pub pages: u32,
-}
-
 /// Plans the way from `observed` to `target` in maps of these sizes. Pages that are `resting` were
 /// in use a moment ago, and packets may still be reading them.
 ///
@@ -116,6 +131,8 @@ pub fn plan(
 ) -> Result<Vec<Op>, NoRoom> {
     let pages = limits.table_slots.div_ceil(SLOTS_PER_PAGE);
     let mut ops = Vec::new();
+    let new_ways_out = target.egress.difference(&observed.egress);
+    ops.extend(new_ways_out.map(|ifindex| Op::PutEgress { ifindex: *ifindex }));
     put_backends(observed, target, &mut ops);
     let before_tables = ops.len();
     let room = Room::new(observed, pages, resting);
@@ -123,6 +140,7 @@ pub fn plan(
         ops.truncate(before_tables);
         put_pools(observed, target, Place::Afresh(Room::empty(pages)), &mut ops)?;
     }
+    change_quic_servers(observed, target, &mut ops);
     change_services(observed, target, limits.services, &mut ops);
     let pools = gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index });
     let backends =
@@ -133,6 +151,8 @@ pub fn plan(
         ops.push(Op::AwaitReaders);
     }
     ops.extend(unused);
+    let old_ways_out = observed.egress.difference(&target.egress);
+    ops.extend(old_ways_out.map(|ifindex| Op::RemoveEgress { ifindex: *ifindex }));
     Ok(ops)
 }
 
@@ -152,6 +172,17 @@ fn put_backends(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
         }
         if before != Some(entry) {
             ops.push(Op::PutBackend { index: *index, entry: *entry });
+        }
+    }
+}
+
+/// What is no longer anybody's goes first: the map has room for what is wanted, not for both.
+fn change_quic_servers(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
+    let old = gone(&observed.quic_servers, &target.quic_servers);
+    ops.extend(old.map(|key| Op::RemoveQuicServer { key: *key }));
+    for (key, backend) in &target.quic_servers {
+        if observed.quic_servers.get(key) != Some(backend) {
+            ops.push(Op::PutQuicServer { key: *key, backend: *backend });
         }
     }
 }
@@ -187,180 +218,6 @@ fn change_services(observed: &Image, target: &Target, room: u32, ops: &mut Vec<O
     ops.extend(removals);
 }
 
-fn put_pools(
-    observed: &Image,
-    target: &Target,
-    place: Place,
-    ops: &mut Vec<Op>,
-) -> Result<(), NoRoom> {
-    let (mut room, afresh) = match place {
-        Place::Beside(room) => (room, false),
-        Place::Afresh(room) => (room, true),
-    };
-    if afresh {
-        clear_tables(observed, ops);
-    }
-    for (index, pool) in &target.pools {
-        let before = observed.pools.get(index).copied();
-        if !afresh && before.is_some_and(|before| holds(observed, before, pool)) {
-            continue;
-        }
-        let slots = transition(observed, before, pool);
-        let entry = put_table(pool.name_hash, slots, &mut room, ops)?;
-        ops.push(Op::PutPool { index: *index, entry });
-        if let Some(before) = before.filter(|_| !afresh) {
-            room.release(before.table);
-        }
-    }
-    Ok(())
-}
-
-/// Where new tables go.
-enum Place {
-    /// Beside the old ones.
-    Beside(Room),
-    /// All to new places, since what is free lies in runs that are too short: until each pool has
-    /// its table again, some milliseconds, its packets are dropped.
-    Afresh(Room),
-}
-
-/// Takes every pool's table out of use.
-fn clear_tables(observed: &Image, ops: &mut Vec<Op>) {
-    for (index, pool) in &observed.pools {
-        let entry = PoolEntry { table: TableRef::default(), name_hash: pool.name_hash };
-        ops.push(Op::PutPool { index: *index, entry });
-    }
-    ops.push(Op::AwaitReaders);
-}
-
-/// Whether a pool's entry and table are already as wanted.
-fn holds(observed: &Image, before: PoolEntry, wanted: &TargetPool) -> bool {
-    // A pool that keeps no flows any more has no use for what is left of its transitions.
-    let settled = || wanted.keeps_flows || observed.table(before.table).all(|slot| !slot.consult());
-    before.name_hash == wanted.name_hash
-        && observed.steers_like(before.table, &wanted.slots)
-        && settled()
-}
-
-/// The wanted table, in which each slot that moves remembers where its flows are now.
-///
-/// A table of another size shares no slots with the old one: its flows follow it at once.
-fn transition(observed: &Image, before: Option<PoolEntry>, wanted: &TargetPool) -> Arc<[Slot]> {
-    let same_pool = before.filter(|before| {
-        before.name_hash == wanted.name_hash
-            && before.table.slots() as usize == wanted.slots.len()
-            && wanted.keeps_flows
-    });
-    match same_pool {
-        Some(before) => observed
-            .table(before.table)
-            .zip(wanted.slots.iter())
-            .map(|(old, new)| old.moved_to(new.current()))
-            .collect(),
-        None => Arc::clone(&wanted.slots),
-    }
-}
-
-/// Finds room for a pool's table and plans its writing.
-fn put_table(
-    name_hash: u64,
-    slots: Arc<[Slot]>,
-    room: &mut Room,
-    ops: &mut Vec<Op>,
-) -> Result<PoolEntry, NoRoom> {
-    let count = slots.len();
-    let first_page = match room.take(count) {
-        Ok(first_page) => first_page,
-        Err(_) if room.reclaim() => {
-            ops.push(Op::AwaitReaders);
-            room.take(count)?
-        }
-        Err(no_room) => return Err(no_room),
-    };
-    ops.push(Op::PutTable { first_page, slots });
-    let count = u32::try_from(count).unwrap_or(u32::MAX);
-    Ok(PoolEntry { table: TableRef::new(first_page, count), name_hash })
-}
-
-/// The pages that no pool uses.
-struct Room {
-    pages: u32,
-    used: BTreeSet<u32>,
-    /// Put out of use by this plan; packets may still be reading them.
-    released: BTreeSet<u32>,
-}
-
-impl Room {
-    fn new(observed: &Image, pages: u32, resting: &BTreeSet<u32>) -> Self {
-        let in_use = pages_in_use(observed);
-        let released = resting.difference(&in_use).copied().collect();
-        Self { pages, used: in_use.union(resting).copied().collect(), released }
-    }
-
-    const fn empty(pages: u32) -> Self {
-        Self { pages, used: BTreeSet::new(), released: BTreeSet::new() }
-    }
-
-    fn release(&mut self, table: TableRef) {
-        self.released.extend(pages_of(table));
-    }
-
-    /// Frees the pages that this plan has put out of use; false if there are none.
-    fn reclaim(&mut self) -> bool {
-        let released = core::mem::take(&mut self.released);
-        self.used.retain(|page| !released.contains(page));
-        !released.is_empty()
-    }
-
-    /// The first page of a free run long enough for `slots`.
-    fn take(&mut self, slots: usize) -> Result<u32, NoRoom> {
-        let needed = u32::try_from(slots.div_ceil(SLOTS_PER_PAGE as usize)).unwrap_or(u32::MAX);
-        let first = self.find(needed);
-        let used = u32::try_from(self.used.len()).unwrap_or(u32::MAX);
-        let first = first.ok_or(NoRoom {
-            slots,
-            pages_free: self.pages.saturating_sub(used),
-            pages: self.pages,
-        })?;
-        self.used.extend(first..first + needed);
-        Ok(first)
-    }
-
-    fn find(&self, needed: u32) -> Option<u32> {
-        let mut first = 0;
-        for page in &self.used {
-            if page.saturating_sub(first) >= needed {
-                return Some(first);
-            }
-            first = page + 1;
-        }
-        (self.pages.saturating_sub(first) >= needed).then_some(first)
-    }
-}
-
-/// The pages that packets may be reading once `ops` have brought `before` to `after`, though no
-/// pool uses them any more; `resting` are those of earlier plans.
-pub fn resting_after(
-    resting: &BTreeSet<u32>,
-    before: &Image,
-    after: &Image,
-    ops: &[Op],
-) -> BTreeSet<u32> {
-    let mut next = if ops.contains(&Op::AwaitReaders) { BTreeSet::new() } else { resting.clone() };
-    let in_use = pages_in_use(after);
-    next.extend(pages_in_use(before).difference(&in_use));
-    next.retain(|page| !in_use.contains(page));
-    next
-}
-
-fn pages_in_use(image: &Image) -> BTreeSet<u32> {
-    image.pools.values().flat_map(|pool| pages_of(pool.table)).collect()
-}
-
-fn pages_of(table: TableRef) -> std::ops::Range<u32> {
-    table.first_page()..table.first_page() + table.pages()
-}
-
 /// Carries out one operation on an image: what the maps do, for planning ahead and for tests.
 pub fn carry_out(image: &mut Image, op: &Op) {
     match op {
@@ -371,6 +228,18 @@ pub fn carry_out(image: &mut Image, op: &Op) {
         Op::PutTable { first_page, slots } => image.put_table(*first_page, slots),
         Op::PutPool { index, entry } => {
             image.pools.insert(*index, *entry);
+        }
+        Op::PutQuicServer { key, backend } => {
+            image.quic_servers.insert(*key, *backend);
+        }
+        Op::RemoveQuicServer { key } => {
+            image.quic_servers.remove(key);
+        }
+        Op::PutEgress { ifindex } => {
+            image.egress.insert(*ifindex);
+        }
+        Op::RemoveEgress { ifindex } => {
+            image.egress.remove(ifindex);
         }
         Op::PutSlot { page, offset, slot } => image.put_slot(*page, *offset, *slot),
         Op::PutService { key, entry } => {

@@ -3,24 +3,21 @@
 //! Both are YAML texts read by the real parser, so no test runs on what the agent would refuse.
 //! [`Agent`] goes the way of the agent's loop from one configuration to the next, without maps.
 
+mod agent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use lb_common::abi::{BackendIndex, SLOTS_PER_PAGE, Slot};
-use lb_common::config::{self, Desired, Limits};
-use lb_common::datapath::slot_place;
-use lb_common::image::Image;
+use lb_common::abi::SLOTS_PER_PAGE;
+use lb_common::config::{self, Desired, Encapsulation, Limits, Scheduler};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
-use super::effective::effective;
-use super::ids::{Exhausted, Ids};
-use super::overrides::Overrides;
-use super::plan::{Op, carry_out, plan, resting_after};
-use super::tables::Tables;
-use super::target::{Target, Ways, keep_leaving, target};
-use super::way::{Link, Way};
+use super::target::Ways;
+use super::way::{Link, LinkKind, Way};
+
+pub(crate) use agent::{Agent, Step};
 
 /// Reads a configuration that must be valid.
 pub(crate) fn parse(text: &str) -> Desired {
@@ -36,14 +33,19 @@ pub(crate) fn desired(pools: &str, services: &str) -> Desired {
     ))
 }
 
+/// The interface of every way: one that there is in every network namespace, since the kernel's map
+/// takes no others.
+pub(crate) const LINK: u32 = 1;
+
 /// A way that packets can take; `mac` and the interface stand for what can change.
 pub(crate) fn known_way(gateway: IpAddr, mac: u8) -> Way {
     let link = Link {
-        index: 7,
+        index: LINK,
         name: "eth0".to_owned(),
         mac: [2, 0, 0, 0, 0, 1],
         mtu_bytes: 1600,
         up: true,
+        kind: LinkKind::Plain,
     };
     Way::Known { gateway, link, mac: [2, 0, 0, 0, 1, mac], mtu_bytes: 1500 }
 }
@@ -58,6 +60,8 @@ pub(crate) struct Sample {
     pub(crate) services: Vec<SampleService>,
     /// Next hop of every backend; `None`: unknown.
     pub(crate) mac: Option<u8>,
+    /// Whether the program is attached to the interface.
+    pub(crate) attached: bool,
     /// Whether the transitions of earlier changes have come to their end.
     pub(crate) settled: bool,
 }
@@ -66,6 +70,10 @@ pub(crate) struct Sample {
 pub(crate) struct SamplePool {
     pub(crate) name: String,
     slots: u32,
+    scheduler: Scheduler,
+    encapsulation: Encapsulation,
+    /// Whether connection ids name its backends.
+    quic: bool,
     pub(crate) backends: Vec<SampleBackend>,
 }
 
@@ -93,26 +101,15 @@ impl Sample {
     }
 
     fn text(&self, limits: &Limits) -> String {
-        let Limits { services, pools, backends, table_slots, pins } = limits;
+        let Limits { services, pools, backends, table_slots, pins, fragments } = limits;
         let mut text = format!(
-            "node: {{ name: edge-1, encap_source: {{ ipv4: 10.2.0.2, ipv6: 'fd00:2::2' }} }}\n\
+            "node: {{ name: edge-1, encap_source: {{ ipv4: 10.9.0.2, ipv6: 'fd00:9::2' }} }}\n\
              interfaces: [{{ name: eth0 }}]\n\
              limits: {{ services: {services}, pools: {pools}, backends: {backends}, \
-             table_slots: {table_slots}, pins: {pins} }}\npools: ["
+             table_slots: {table_slots}, pins: {pins}, \
+             fragments: {fragments} }}\npools: ["
         );
-        for SamplePool { name, slots, backends } in &self.pools {
-            let idle = if name == RESTLESS { "0s" } else { "5m" };
-            write!(text, "\n  {{ name: {name}, table_slots: {slots}, ").unwrap();
-            write!(text, "flow_idle_timeout: {idle}, backends: [").unwrap();
-            for SampleBackend { name, address, weight, tier } in backends {
-                write!(
-                    text,
-                    "{{ name: {name}, address: '{address}', weight: {weight}, tier: {tier} }}, "
-                )
-                .unwrap();
-            }
-            text.push_str("] },");
-        }
+        self.pools.iter().for_each(|pool| pool.write(&mut text));
         text.push_str("]\nservices: [");
         for SampleService { name, vip, protocol, ports, pool } in &self.services {
             write!(
@@ -128,8 +125,21 @@ impl Sample {
 
     /// The pages that its tables must have room in: those of all pools, the largest twice.
     fn pages(&self) -> u32 {
-        let pages = self.pools.iter().map(|pool| pool.slots.div_ceil(SLOTS_PER_PAGE));
+        let pages = self.pools.iter().map(|pool| {
+            let table = pool.slots.div_ceil(SLOTS_PER_PAGE);
+            table
+                + match pool.scheduler {
+                    Scheduler::RoundRobin => u32::from(!pool.backends.is_empty()),
+                    Scheduler::WeightedRoundRobin => table,
+                    _ => 0,
+                }
+        });
         pages.clone().sum::<u32>() + pages.max().unwrap_or(0)
+    }
+
+    /// The interfaces that the program is attached to.
+    pub(crate) fn links(&self) -> BTreeSet<u32> {
+        self.attached.then_some(LINK).into_iter().collect()
     }
 
     /// A way for every backend's address, unless next hops are unknown.
@@ -142,13 +152,38 @@ impl Sample {
     }
 }
 
+impl SamplePool {
+    fn write(&self, text: &mut String) {
+        let Self { name, slots, scheduler, encapsulation, quic, backends } = self;
+        let (scheduler, encapsulation) = (scheduler.name(), encapsulation.name());
+        let idle = if name == RESTLESS { "0s" } else { "5m" };
+        write!(text, "\n  {{ name: {name}, table_slots: {slots}, scheduler: {scheduler}, ")
+            .unwrap();
+        write!(text, "flow_idle_timeout: {idle}, encapsulation: {encapsulation}, ").unwrap();
+        if *quic {
+            text.push_str("quic: [{ config_id: 5, server_id_bytes: 1 }], ");
+        }
+        text.push_str("backends: [");
+        for SampleBackend { name, address, weight, tier } in backends {
+            write!(text, "{{ name: {name}, address: '{address}', weight: {weight}").unwrap();
+            if *quic {
+                let id = name.replace('b', "a");
+                write!(text, ", quic_server_id: '{id}'").unwrap();
+            }
+            write!(text, ", tier: {tier} }}, ").unwrap();
+        }
+        text.push_str("] },");
+    }
+}
+
 /// A configuration of up to 3 pools, 4 backends in each, and 3 services of up to 2 ports.
 pub(crate) fn sample() -> impl Strategy<Value = Sample> {
     let pools = btree_map(0..4u8, pool(), 0..=3);
     let services = btree_map(0..5u8, (any::<u8>(), any::<bool>(), ports(), any::<bool>()), 0..=3);
     let mac = proptest::option::weighted(0.8, 0..3u8);
-    (pools, services, mac, proptest::bool::weighted(0.3)).prop_map(
-        |(pools, services, mac, settled)| {
+    let attached = proptest::bool::weighted(0.8);
+    (pools, services, mac, attached, proptest::bool::weighted(0.3)).prop_map(
+        |(pools, services, mac, attached, settled)| {
             let pools: Vec<_> = pools.into_iter().map(name_pool).collect();
             let service = |(number, (choice, udp, ports, v6)): (u8, (u8, bool, Vec<u16>, bool))| {
                 let pool = pools.get(usize::from(choice) % pools.len().max(1))?;
@@ -161,7 +196,7 @@ pub(crate) fn sample() -> impl Strategy<Value = Sample> {
                 })
             };
             let services = services.into_iter().filter_map(service).collect();
-            Sample { pools, services, mac, settled }
+            Sample { pools, services, mac, attached, settled }
         },
     )
 }
@@ -169,16 +204,35 @@ pub(crate) fn sample() -> impl Strategy<Value = Sample> {
 /// Of one, two and three pages; the first two differ in the number of slots alone.
 const TABLE_SLOTS: [u32; 4] = [251, 1021, 1031, 2053];
 
-type UnnamedPool = (Option<u32>, BTreeMap<u8, (u8, u16, u8)>);
+const SCHEDULERS: [Scheduler; 6] = [
+    Scheduler::Maglev,
+    Scheduler::SourceHash,
+    Scheduler::RoundRobin,
+    Scheduler::WeightedRoundRobin,
+    Scheduler::LeastConnections,
+    Scheduler::Random,
+];
+
+const ENCAPSULATIONS: [Encapsulation; 4] =
+    [Encapsulation::Ipip, Encapsulation::Gue, Encapsulation::Gre, Encapsulation::L2];
+
+type How = (Option<Scheduler>, Encapsulation, bool);
+type UnnamedPool = (Option<u32>, How, BTreeMap<u8, (u8, u16, u8)>);
 
 fn pool() -> impl Strategy<Value = UnnamedPool> {
     // Mostly its own, so that a pool that stays can keep its flows.
     let slots = proptest::option::weighted(0.1, proptest::sample::select(&TABLE_SLOTS));
     let weight = prop_oneof![1 => Just(0u16), 4 => 1..=1000u16];
-    (slots, btree_map(0..6u8, (0..3u8, weight, 0..3u8), 0..=4))
+    let scheduler = proptest::sample::select(&SCHEDULERS[..]);
+    let how = (
+        proptest::option::weighted(0.3, scheduler),
+        proptest::sample::select(&ENCAPSULATIONS[..]),
+        proptest::bool::weighted(0.3),
+    );
+    (slots, how, btree_map(0..6u8, (0..3u8, weight, 0..3u8), 0..=4))
 }
 
-fn name_pool((number, (slots, backends)): (u8, UnnamedPool)) -> SamplePool {
+fn name_pool((number, (slots, how, backends)): (u8, UnnamedPool)) -> SamplePool {
     let backend = |(backend, (variant, weight, tier)): (u8, (u8, u16, u8))| SampleBackend {
         name: format!("b{backend}"),
         address: match variant {
@@ -190,7 +244,13 @@ fn name_pool((number, (slots, backends)): (u8, UnnamedPool)) -> SamplePool {
     };
     let backends = backends.into_iter().map(backend).collect();
     let own = TABLE_SLOTS[usize::from(number) % TABLE_SLOTS.len()];
-    SamplePool { name: format!("p{number}"), slots: slots.unwrap_or(own), backends }
+    let (scheduler, encapsulation, quic) = how;
+    // Mostly its own, too.
+    let scheduler = scheduler.unwrap_or(SCHEDULERS[usize::from(number) % SCHEDULERS.len()]);
+    let name = format!("p{number}");
+    let scheduler = if name == RESTLESS { Scheduler::Maglev } else { scheduler };
+    let slots = slots.unwrap_or(own);
+    SamplePool { name, slots, scheduler, encapsulation, quic, backends }
 }
 
 fn ports() -> impl Strategy<Value = Vec<u16>> {
@@ -208,8 +268,9 @@ fn vip(number: u8, v6: bool) -> IpAddr {
 
 /// Sizes that hold any [`sample`], from scarcely to comfortably.
 pub(crate) fn limits() -> impl Strategy<Value = Limits> {
-    (6..=12u32, 3..=8u32, 12..=36u32, 12..=24u32).prop_map(|(services, pools, backends, pages)| {
-        Limits { services, pools, backends, table_slots: pages * SLOTS_PER_PAGE, pins: 8 }
+    (9..=15u32, 3..=8u32, 12..=36u32, 24..=32u32).prop_map(|(services, pools, backends, pages)| {
+        let table_slots = pages * SLOTS_PER_PAGE;
+        Limits { services, pools, backends, table_slots, pins: 8, fragments: 8 }
     })
 }
 
@@ -222,113 +283,4 @@ pub(crate) fn history() -> impl Strategy<Value = (Limits, Vec<Sample>)> {
         }
         (limits, samples)
     })
-}
-
-/// What the agent's loop keeps from one change to the next, the maps being an image.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Agent {
-    pub(crate) ids: Ids,
-    tables: Tables,
-    pub(crate) observed: Image,
-    resting: BTreeSet<u32>,
-}
-
-/// A change, planned but not carried out.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    /// What the ends of transitions have written before it.
-    pub(crate) settling: Vec<Op>,
-    pub(crate) observed: Image,
-    /// What the configuration alone wants.
-    wanted: Target,
-    ways: Ways,
-    /// The same with the backends that flows still belong to.
-    pub(crate) target: Target,
-    /// Backends that flows are pinned to.
-    pinned: BTreeSet<BackendIndex>,
-    pub(crate) ops: Vec<Op>,
-    pub(crate) limits: Limits,
-    pub(crate) resting: BTreeSet<u32>,
-}
-
-impl Step {
-    /// The target for an agent that finds these contents.
-    pub(crate) fn target_from(&self, observed: &Image) -> Target {
-        let mut target = self.wanted.clone();
-        keep_leaving(&mut target, observed, &self.pinned, &self.ways);
-        target
-    }
-}
-
-impl Agent {
-    /// Changes to a configuration, or refuses it as a whole.
-    pub(crate) fn change_to(
-        &mut self,
-        sample: &Sample,
-        limits: &Limits,
-    ) -> Result<Step, Exhausted> {
-        let before = self.clone();
-        let settling = if sample.settled { self.settle() } else { Vec::new() };
-        let step = self.change(&sample.desired(limits), &sample.ways());
-        if step.is_err() {
-            *self = before;
-        }
-        Ok(Step { settling, ..step? })
-    }
-
-    /// The same for any configuration. A plan must always be found.
-    pub(crate) fn change(&mut self, desired: &Desired, ways: &Ways) -> Result<Step, Exhausted> {
-        let ids = Ids::adopt(&self.observed).assign(desired)?;
-        let mut tables = self.tables.clone();
-        tables.update(desired, &effective(desired, &Overrides::default()), &ids).unwrap();
-        let mut step = Step {
-            settling: Vec::new(),
-            observed: self.observed.clone(),
-            wanted: target(desired, &ids, &tables, ways),
-            ways: ways.clone(),
-            target: Target::default(),
-            pinned: self.restless(),
-            ops: Vec::new(),
-            limits: desired.limits,
-            resting: self.resting.clone(),
-        };
-        step.target = step.target_from(&self.observed);
-        step.ops = plan(&self.observed, &step.target, &step.limits, &self.resting).unwrap();
-        for op in &step.ops {
-            carry_out(&mut self.observed, op);
-        }
-        self.resting = resting_after(&self.resting, &step.observed, &self.observed, &step.ops);
-        (self.ids, self.tables) = (ids, tables);
-        Ok(step)
-    }
-
-    /// As long as anything is in transition, flows may be pinned to any backend.
-    fn restless(&self) -> BTreeSet<BackendIndex> {
-        let tables = self.observed.pools.values().map(|pool| pool.table);
-        let mut slots = tables.flat_map(|table| self.observed.table(table));
-        let restless = slots.any(Slot::consult);
-        self.observed.backends.keys().copied().filter(|_| restless).collect()
-    }
-
-    /// Ends all transitions, as a sweep does when their time has come.
-    pub(crate) fn settle(&mut self) -> Vec<Op> {
-        let mut ops = Vec::new();
-        for entry in self.observed.pools.values() {
-            let restless = (0..).zip(self.observed.table(entry.table));
-            for (number, slot) in restless.filter(|(_, slot)| slot.consult()) {
-                let (page, offset) = slot_place(entry.table, number);
-                ops.push(Op::PutSlot { page, offset, slot: Slot::clean(slot.current()) });
-            }
-        }
-        for op in &ops {
-            carry_out(&mut self.observed, op);
-        }
-        ops
-    }
-
-    /// The changes that a history makes; those that find no free index are left out.
-    pub(crate) fn steps(limits: &Limits, samples: &[Sample]) -> Vec<Step> {
-        let mut agent = Self::default();
-        samples.iter().filter_map(|sample| agent.change_to(sample, limits).ok()).collect()
-    }
 }

@@ -1,15 +1,16 @@
-//! The Maglev tables of all pools, rebuilt only when something they depend on has changed.
+//! The Maglev tables and the rotations of all pools, rebuilt only when something they depend on has changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lb_common::abi::{BackendIndex, Slot};
-use lb_common::config::Desired;
+use lb_common::config::{Desired, Scheduler};
 use lb_common::maglev::{self, BuildError, Entry, TableInput};
 use thiserror::Error;
 
 use super::effective::EffectivePool;
 use super::ids::Ids;
+use super::rotation::Rotation;
 
 /// A pool's table could not be built.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -27,7 +28,16 @@ pub struct TableError {
 struct Inputs {
     slots: u32,
     seed: [u64; 2],
+    scheduler: Scheduler,
     entries: Vec<(String, u16, BackendIndex)>,
+}
+
+impl Inputs {
+    /// Whether the tables are the same, whatever the rotations.
+    fn build_alike(&self, other: &Self) -> bool {
+        let Self { slots, seed, scheduler: _, entries } = self;
+        (slots, seed, entries) == (&other.slots, &other.seed, &other.entries)
+    }
 }
 
 /// A table with what it was built from.
@@ -35,6 +45,7 @@ struct Inputs {
 struct Built {
     inputs: Arc<Inputs>,
     slots: Arc<[Slot]>,
+    rotation: Rotation,
 }
 
 /// The tables of all pools. A copy shares them.
@@ -59,14 +70,21 @@ impl Tables {
             let inputs = Inputs {
                 slots: pool.table_slots,
                 seed: desired.hash_seed,
+                scheduler: pool.scheduler,
                 entries: entries(name, effective.get(name), ids),
             };
             let built = match self.by_pool.get(name) {
                 Some(before) if *before.inputs == inputs => before.clone(),
-                _ => {
-                    let slots = build(name, &inputs)
-                        .map_err(|source| TableError { pool: name.clone(), source })?;
-                    Built { inputs: Arc::new(inputs), slots }
+                before => {
+                    let like = before.filter(|before| before.inputs.build_alike(&inputs));
+                    let slots = match like {
+                        Some(before) => Arc::clone(&before.slots),
+                        None => build(name, &inputs)
+                            .map_err(|source| TableError { pool: name.clone(), source })?,
+                    };
+                    let weights = inputs.entries.iter().map(|(_, weight, index)| (*index, *weight));
+                    let rotation = Rotation::of(inputs.scheduler, weights, inputs.slots);
+                    Built { inputs: Arc::new(inputs), slots, rotation }
                 }
             };
             next.insert(name.clone(), built);
@@ -80,23 +98,34 @@ impl Tables {
         self.by_pool.get(pool).map(|built| Arc::clone(&built.slots)).unwrap_or_default()
     }
 
-    /// The backends that a pool's table sends new flows to.
-    pub fn backends(&self, pool: &str) -> BTreeSet<BackendIndex> {
+    /// A pool's rotation; none of an unknown pool.
+    pub fn rotation(&self, pool: &str) -> Rotation {
+        self.by_pool.get(pool).map(|built| built.rotation.clone()).unwrap_or_default()
+    }
+
+    /// The backends that a pool's table sends new flows to, with their weights.
+    pub fn weights(&self, pool: &str) -> BTreeMap<BackendIndex, u16> {
         let built = self.by_pool.get(pool);
         let weighed = built.into_iter().flat_map(|built| &built.inputs.entries);
-        weighed.filter(|(_, weight, _)| *weight > 0).map(|(_, _, index)| *index).collect()
+        let accepting = weighed.filter(|(_, weight, _)| *weight > 0);
+        accepting.map(|(_, weight, index)| (*index, *weight)).collect()
     }
 
     /// Share of a pool's slots that each of its backends has, 0..=1.
     pub fn shares(&self, pool: &str) -> BTreeMap<BackendIndex, f64> {
         let slots = self.slots(pool);
-        let mut counts: BTreeMap<BackendIndex, u32> = BTreeMap::new();
+        let mut counts = vec![0_u32; usize::from(BackendIndex::MAX) + 1];
         for slot in slots.iter() {
-            *counts.entry(slot.current()).or_default() += 1;
+            if let Some(count) = counts.get_mut(usize::from(slot.current().value())) {
+                *count += 1;
+            }
         }
-        counts.remove(&BackendIndex::NONE);
         let total = f64::from(u32::try_from(slots.len().max(1)).unwrap_or(u32::MAX));
-        counts.into_iter().map(|(index, count)| (index, f64::from(count) / total)).collect()
+        let share = |index: BackendIndex| {
+            let count = counts.get(usize::from(index.value())).copied().unwrap_or(0);
+            (count > 0).then(|| (index, f64::from(count) / total))
+        };
+        self.weights(pool).into_keys().filter_map(share).collect()
     }
 }
 

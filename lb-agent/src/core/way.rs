@@ -1,6 +1,30 @@
 //! The way to a backend: what the kernel's routes and neighbours say of it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+
+/// Ways by backend address.
+pub type Ways = BTreeMap<IpAddr, Way>;
+
+/// The ways as the program takes them. It is attached below VLAN devices and keeps the tags of what
+/// comes in, so a way by the device of a VLAN is one by its parent where the program is attached to
+/// that (`links`): for clients in the same VLAN.
+#[must_use]
+pub fn below_vlans(ways: &Ways, links: &BTreeSet<u32>) -> Ways {
+    let below = |way: &Way| match way {
+        Way::Known { gateway, link, mac, mtu_bytes } if !links.contains(&link.index) => {
+            let parent = match link.kind {
+                LinkKind::Vlan { parent } => parent.filter(|parent| links.contains(parent)),
+                LinkKind::Plain | LinkKind::Veth | LinkKind::Bond { .. } => None,
+            };
+            let index = parent.unwrap_or(link.index);
+            let link = Link { index, ..link.clone() };
+            Way::Known { gateway: *gateway, link, mac: *mac, mtu_bytes: *mtu_bytes }
+        }
+        Way::Known { .. } | Way::Unknown { .. } => way.clone(),
+    };
+    ways.iter().map(|(address, way)| (*address, below(way))).collect()
+}
 
 /// A network interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +39,27 @@ pub struct Link {
     pub mtu_bytes: u32,
     /// Set up by the administrator, and with a carrier.
     pub up: bool,
+    /// What it is made of.
+    pub kind: LinkKind,
+}
+
+/// What an interface is made of, as far as that matters to XDP.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LinkKind {
+    /// A driver's own, or a kind of which nothing special is known.
+    Plain,
+    /// One end of a pair.
+    Veth,
+    /// The frames with one tag of another interface.
+    Vlan {
+        /// The kernel's number of that interface.
+        parent: Option<u32>,
+    },
+    /// Several interfaces as one.
+    Bond {
+        /// How they share the work, as `ip link` writes it.
+        mode: String,
+    },
 }
 
 /// What the kernel knows of the way to an address.
@@ -41,3 +86,6 @@ pub enum Way {
         problem: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,8 +17,9 @@ use lb_common::verdict::Verdict;
 use thiserror::Error;
 use zerocopy::{Immutable, IntoBytes};
 
-use super::maps::{Maps, MapsError, pin_buckets, shapes};
+use super::maps::{Maps, MapsError, fragment_buckets, pin_buckets, shapes};
 use super::pins::{PinError, Pins};
+use crate::core::settings::Settings;
 
 pub use attach::{Attachment, Attachments, Before, Tended};
 
@@ -120,6 +121,8 @@ pub struct LoadOptions<'a> {
     pub limits: Limits,
     /// The cluster's hash seed.
     pub hash_seed: [u64; 2],
+    /// What the configuration asks of the program itself.
+    pub settings: Settings,
     /// Level of the data plane's own log, 0 (none) to 5 (trace).
     pub log_level: u8,
 }
@@ -169,6 +172,15 @@ impl Datapath {
         loader.override_global(global::HASH_SEED, &options.hash_seed, true);
         let pin_buckets = pin_buckets(&options.limits);
         loader.override_global(global::PIN_BUCKETS, &pin_buckets, true);
+        let fragment_buckets = fragment_buckets(&options.limits);
+        loader.override_global(global::FRAGMENT_BUCKETS, &fragment_buckets, true);
+        let settings = &options.settings;
+        loader.override_global(global::FEATURES, &settings.features.0, true);
+        let gue_port = u32::from(settings.gue_port);
+        loader.override_global(global::GUE_PORT, &gue_port, true);
+        loader.override_global(global::SOURCE_SPREAD_V4, &settings.source_spread_v4, true);
+        loader.override_global(global::SOURCE_SPREAD_V6, &settings.source_spread_v6, true);
+        loader.override_global(global::REPLY_INTERVALS_NS, &settings.reply_intervals_ns, true);
         loader.override_global(aya_log::LEVEL, &options.log_level, true);
         for shape in &shapes {
             loader.map_max_entries(shape.name, shape.max_entries);
@@ -239,7 +251,10 @@ impl Datapath {
 
 /// Loads a program. The verifier gives up with EAGAIN when the kernel has something else for this
 /// thread, such as a signal; that says nothing about the program.
-fn load_program(program: &mut Xdp) -> Result<(), ProgramError> {
+///
+/// # Errors
+/// The kernel refuses it, or was interrupted each time.
+pub fn load_program(program: &mut Xdp) -> Result<(), ProgramError> {
     let interrupted = |result: &Result<(), ProgramError>| {
         matches!(result, Err(ProgramError::LoadError { io_error, .. })
             if io_error.kind() == io::ErrorKind::WouldBlock)
@@ -260,6 +275,7 @@ const fn verdict(action: u32) -> Option<Verdict> {
         1 => Some(Verdict::Drop),
         2 => Some(Verdict::Pass),
         3 => Some(Verdict::Tx),
+        4 => Some(Verdict::Redirect),
         _ => None,
     }
 }

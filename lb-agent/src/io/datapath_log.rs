@@ -6,6 +6,7 @@ use aya::Ebpf;
 use aya_log::EbpfLogger;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
 
 /// The data plane's log cannot be followed.
 #[derive(Debug, Error)]
@@ -18,20 +19,29 @@ pub enum LogError {
     Wait(#[from] io::Error),
 }
 
-/// Passes on whatever the program logs, for as long as the runtime lives.
+/// Log lines are passed on as long as this lives.
+#[derive(Debug)]
+pub struct Forwarding(JoinHandle<()>);
+
+impl Drop for Forwarding {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Passes on whatever the program logs.
 ///
 /// # Errors
 /// The log map cannot be read or waited on.
-pub fn forward(ebpf: &mut Ebpf) -> Result<(), LogError> {
+pub fn forward(ebpf: &mut Ebpf) -> Result<Forwarding, LogError> {
     let logger = EbpfLogger::init(ebpf)?;
     // SAFETY: the logger owns its ring buffer's descriptor and never closes or replaces it while
     // it lives; the `AsyncFd` owns the logger and deregisters before dropping it.
     let mut readable = unsafe { AsyncFd::register(logger) }.map_err(io::Error::from)?;
-    tokio::spawn(async move {
+    Ok(Forwarding(tokio::spawn(async move {
         while let Ok(mut guard) = readable.readable_mut().await {
             guard.get_inner_mut().flush();
             guard.clear_ready();
         }
-    });
-    Ok(())
+    })))
 }

@@ -14,10 +14,17 @@ use tempfile::TempDir;
 
 use super::bpf::{BpfError, Datapath, LoadOptions};
 use super::pins::Pins;
+use crate::core::settings::Settings;
 
 /// Sizes of maps that are made in no time.
-pub(super) const LIMITS: Limits =
-    Limits { services: 16, pools: 8, backends: 30, table_slots: 16 * 1024, pins: 64 };
+pub(super) const LIMITS: Limits = Limits {
+    services: 16,
+    pools: 8,
+    backends: 30,
+    table_slots: 16 * 1024,
+    pins: 64,
+    fragments: 64,
+};
 
 /// A mounted BPF file system that only this thread sees.
 pub(super) struct Bpffs(TempDir);
@@ -51,7 +58,8 @@ impl Drop for Bpffs {
 
 /// Loads the balancer, pinned or not.
 pub(super) fn load(pins: Option<&Pins>, limits: Limits) -> Result<Datapath, BpfError> {
-    Datapath::load(&LoadOptions { pins, limits, hash_seed: [1, 2], log_level: 0 })
+    let settings = Settings::default();
+    Datapath::load(&LoadOptions { pins, limits, hash_seed: [1, 2], settings, log_level: 0 })
 }
 
 /// Puts this thread, and every command it starts, into a network namespace of its own.

@@ -4,31 +4,37 @@
 //! service map goes through the kernel's hash-map calls. Counters are per CPU and summed here.
 
 mod arrays;
+mod counters;
+mod shapes;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::Ebpf;
-use aya::maps::{HashMap, MapData, MapError, MapType, PerCpuArray, PerCpuValues};
+use aya::maps::xdp::{DevMapHash, XdpMapError};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry,
-    SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot, TablePage, map,
+    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PoolEntry, QuicKey, ServiceEntry,
+    ServiceKey, Slot, TablePage, TableRef, map,
 };
 use lb_common::config::Limits;
 use lb_common::image::Image;
-use lb_common::verdict::{PinEvent, Reason};
+use nix::errno::Errno;
 use thiserror::Error;
 
-use super::pins::MapShape;
 use super::sys::{self, MappedWords};
-use crate::core::plan::Op;
+use crate::core::plan::{Op, pages_of_pool};
 use arrays::{MappedArray, from_words, mapped, to_words, typed};
+use counters::reset;
 
-/// `BPF_F_MMAPABLE`.
-const MMAPABLE: u32 = 1 << 10;
+pub use shapes::{
+    backend_places, fragment_buckets, memory_bytes, pin_buckets, shapes, table_pages,
+};
+
 type KeyWords = [u64; words_of::<ServiceKey>()];
+type QuicWords = [u64; words_of::<QuicKey>()];
 type ServiceWords = [u64; words_of::<ServiceEntry>()];
 type CounterWords = [u64; words_of::<Counter>()];
 
@@ -74,68 +80,6 @@ pub enum MapsError {
     },
 }
 
-/// How many elements each map has under `limits`, and everything else that must be as expected.
-pub fn shapes(limits: &Limits) -> [MapShape; 9] {
-    let array = |name, value_bytes, max_entries, flags| MapShape {
-        name,
-        map_type: MapType::Array,
-        key_bytes: 4,
-        value_bytes,
-        max_entries,
-        flags,
-    };
-    let counters = |name, max_entries| MapShape {
-        map_type: MapType::PerCpuArray,
-        ..array(name, size_of::<Counter>(), max_entries, 0)
-    };
-    // Index 0 of a backend means "none".
-    let backends = limits.backends.saturating_add(1);
-    [
-        MapShape {
-            name: map::SERVICES,
-            map_type: MapType::Hash,
-            key_bytes: size_of::<ServiceKey>(),
-            value_bytes: size_of::<ServiceEntry>(),
-            max_entries: limits.services,
-            flags: 0,
-        },
-        array(map::POOLS, size_of::<PoolEntry>(), limits.pools, MMAPABLE),
-        array(map::TABLE_PAGES, size_of::<TablePage>(), table_pages(limits), MMAPABLE),
-        array(map::BACKENDS, size_of::<BackendEntry>(), backends, MMAPABLE),
-        array(map::PINS, size_of::<PinBucket>(), pin_buckets(limits), MMAPABLE),
-        counters(map::REASON_COUNTERS, Reason::COUNT),
-        counters(map::PIN_COUNTERS, PinEvent::COUNT),
-        counters(map::SERVICE_COUNTERS, limits.services),
-        counters(map::BACKEND_COUNTERS, backends),
-    ]
-}
-
-/// Buckets of the pin table under `limits`.
-#[expect(clippy::cast_possible_truncation, reason = "8")]
-pub const fn pin_buckets(limits: &Limits) -> u32 {
-    limits.pins / PINS_PER_BUCKET as u32
-}
-
-/// Pages of the table map under `limits`.
-pub const fn table_pages(limits: &Limits) -> u32 {
-    limits.table_slots.div_ceil(SLOTS_PER_PAGE)
-}
-
-/// Bytes the maps of `limits` take on a machine with `cpus` possible CPUs: keys, values and, for
-/// hash entries, 64 bytes for the kernel's links and buckets each (`struct htab_elem` and bucket).
-pub fn memory_bytes(limits: &Limits, cpus: u64) -> u64 {
-    let bytes = |shape: &MapShape| {
-        let entries = u64::from(shape.max_entries);
-        let value = shape.value_bytes.next_multiple_of(8) as u64;
-        match shape.map_type {
-            MapType::Hash => entries * (value + shape.key_bytes as u64 + 64),
-            MapType::PerCpuArray => entries * (value * cpus + 8),
-            _ => entries * value,
-        }
-    };
-    shapes(limits).iter().map(bytes).sum()
-}
-
 /// The maps of a loaded balancer.
 pub struct Maps {
     services: HashMap<MapData, KeyWords, ServiceWords>,
@@ -143,6 +87,10 @@ pub struct Maps {
     pages: MappedWords,
     backends: MappedArray<BackendEntry, { words_of::<BackendEntry>() }>,
     pins: MappedWords,
+    loads: MappedWords,
+    turns: MappedWords,
+    quic_servers: HashMap<MapData, QuicWords, u64>,
+    egress: DevMapHash<MapData>,
     reason_counters: PerCpuArray<MapData, CounterWords>,
     pin_counters: PerCpuArray<MapData, CounterWords>,
     service_counters: PerCpuArray<MapData, CounterWords>,
@@ -156,12 +104,17 @@ impl Maps {
     /// A map is missing, of another type, or cannot be mapped.
     pub fn take(ebpf: &mut Ebpf, limits: &Limits) -> Result<Self, MapsError> {
         let pages = table_pages(limits) as usize * words_of::<TablePage>();
+        let backends = backend_places(limits) as usize;
         Ok(Self {
             services: typed(ebpf, map::SERVICES)?,
             pools: MappedArray::take(ebpf, map::POOLS, limits.pools as usize)?,
             pages: mapped(ebpf, map::TABLE_PAGES, pages)?,
-            backends: MappedArray::take(ebpf, map::BACKENDS, limits.backends as usize + 1)?,
+            backends: MappedArray::take(ebpf, map::BACKENDS, backends)?,
             pins: mapped(ebpf, map::PINS, pin_buckets(limits) as usize * PINS_PER_BUCKET)?,
+            loads: mapped(ebpf, map::LOADS, backends)?,
+            turns: mapped(ebpf, map::TURNS, limits.pools as usize)?,
+            quic_servers: typed(ebpf, map::QUIC_SERVERS)?,
+            egress: typed(ebpf, map::EGRESS)?,
             reason_counters: typed(ebpf, map::REASON_COUNTERS)?,
             pin_counters: typed(ebpf, map::PIN_COUNTERS)?,
             service_counters: typed(ebpf, map::SERVICE_COUNTERS)?,
@@ -190,13 +143,27 @@ impl Maps {
                 image.backends.insert(index, entry);
             }
         }
-        let tables: Vec<_> = image.pools.values().map(|pool| pool.table).collect();
-        for table in tables {
-            for page in table.first_page()..table.first_page() + table.pages() {
-                image.pages.insert(page, Arc::new(self.page(page)));
+        let pages: Vec<_> = image.pools.values().flat_map(pages_of_pool).collect();
+        for page in pages {
+            image.pages.insert(page, Arc::new(self.page(page)));
+        }
+        for entry in &self.quic_servers {
+            let (key, value) = entry.map_err(kernel("read", map::QUIC_SERVERS))?;
+            if let Some(backend) = u16::try_from(value).ok().and_then(BackendIndex::new) {
+                image.quic_servers.insert(from_words(key), backend);
             }
         }
+        image.egress = self.egress()?;
         Ok(image)
+    }
+
+    /// The interfaces that packets may leave by. The kernel takes one out when it goes.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn egress(&self) -> Result<BTreeSet<u32>, MapsError> {
+        let keys: Result<_, _> = self.egress.keys().collect();
+        keys.map_err(kernel("read", map::EGRESS))
     }
 
     /// Carries out one operation of a plan.
@@ -212,7 +179,7 @@ impl Maps {
                 reset(&mut self.backend_counters, u32::from(index.value()), map::BACKEND_COUNTERS)
             }
             Op::PutBackend { index, entry } => {
-                self.backends.put(usize::from(index.value()), entry);
+                self.put_backend(*index, entry);
                 Ok(())
             }
             Op::PutTable { first_page, slots } => {
@@ -220,20 +187,33 @@ impl Maps {
                 Ok(())
             }
             Op::PutPool { index, entry } => {
-                self.pools.put(*index as usize, entry);
+                self.put_pool(*index, entry);
                 Ok(())
+            }
+            Op::PutQuicServer { key, backend } => self
+                .quic_servers
+                .insert(to_words(key), u64::from(backend.value()), 0)
+                .map_err(kernel("write", map::QUIC_SERVERS)),
+            Op::RemoveQuicServer { key } => {
+                absent_is_gone(self.quic_servers.remove(&to_words(key)), map::QUIC_SERVERS)
+            }
+            Op::PutEgress { ifindex } => self.put_egress(*ifindex),
+            Op::RemoveEgress { ifindex } => {
+                absent_is_gone(self.egress.remove(*ifindex), map::EGRESS)
             }
             Op::PutService { key, entry } => self
                 .services
                 .insert(to_words(key), to_words(entry), 0)
                 .map_err(kernel("write", map::SERVICES)),
-            Op::RemoveService { key } => self.remove_service(key),
+            Op::RemoveService { key } => {
+                absent_is_gone(self.services.remove(&to_words(key)), map::SERVICES)
+            }
             Op::RemovePool { index } => {
-                self.pools.put(*index as usize, &PoolEntry::default());
+                self.put_pool(*index, &PoolEntry::default());
                 Ok(())
             }
             Op::RemoveBackend { index } => {
-                self.backends.put(usize::from(index.value()), &BackendEntry::default());
+                self.put_backend(*index, &BackendEntry::default());
                 Ok(())
             }
             Op::AwaitReaders => {
@@ -244,26 +224,6 @@ impl Maps {
                 Ok(())
             }
         }
-    }
-
-    /// Packets and bytes by reason.
-    ///
-    /// # Errors
-    /// The map cannot be read.
-    pub fn reason_counters(&self) -> Result<BTreeMap<Reason, Counter>, MapsError> {
-        let count = |reason: &Reason| {
-            let counter = sum(&self.reason_counters, reason.index(), map::REASON_COUNTERS)?;
-            Ok((*reason, counter))
-        };
-        Reason::ALL.iter().map(count).collect()
-    }
-
-    /// How often there was trouble with a pin.
-    ///
-    /// # Errors
-    /// The map cannot be read.
-    pub fn pin_events(&self, event: PinEvent) -> Result<u64, MapsError> {
-        Ok(sum(&self.pin_counters, event.index(), map::PIN_COUNTERS)?.packets)
     }
 
     /// Every place of the pin table, bucket after bucket, free ones included.
@@ -285,31 +245,67 @@ impl Maps {
         })
     }
 
-    /// Packets and bytes of a service.
-    ///
-    /// # Errors
-    /// The map cannot be read.
-    pub fn service_counter(&self, service: u32) -> Result<Counter, MapsError> {
-        sum(&self.service_counters, service, map::SERVICE_COUNTERS)
+    /// Flows that a backend is known to have.
+    pub fn load(&self, backend: BackendIndex) -> u64 {
+        let cell = self.loads.words().get(usize::from(backend.value()));
+        cell.map_or(0, |cell| cell.load(Ordering::Relaxed))
     }
 
-    /// Packets and bytes of a backend.
-    ///
-    /// # Errors
-    /// The map cannot be read.
-    pub fn backend_counter(&self, index: BackendIndex) -> Result<Counter, MapsError> {
-        sum(&self.backend_counters, u32::from(index.value()), map::BACKEND_COUNTERS)
+    /// Says how many flows a backend has. Those that come in meanwhile are counted the next time.
+    pub fn put_load(&self, backend: BackendIndex, flows: u64) {
+        if let Some(cell) = self.loads.words().get(usize::from(backend.value())) {
+            cell.store(flows, Ordering::Relaxed);
+        }
     }
 
-    fn remove_service(&mut self, key: &ServiceKey) -> Result<(), MapsError> {
-        match self.services.remove(&to_words(key)) {
-            // Gone already: a plan may be carried out twice.
-            Err(MapError::SyscallError(error))
-                if error.io_error.kind() == io::ErrorKind::NotFound =>
+    /// New flows that a pool's scheduler has placed.
+    pub fn turn(&self, pool: u32) -> u64 {
+        let cell = self.turns.words().get(pool as usize);
+        cell.map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
+    /// A change of what is said of a backend itself is valid in any order of its words; one of the
+    /// way to it is not.
+    fn put_backend(&self, index: BackendIndex, entry: &BackendEntry) {
+        let index = usize::from(index.value());
+        let before: BackendEntry = self.backends.read(index);
+        let BackendEntry { flags, weight, .. } = *entry;
+        if before.name_hash == 0 || *entry == (BackendEntry { flags, weight, ..before }) {
+            self.backends.put(index, entry);
+            return;
+        }
+        // Packets that want it now are dropped: without a next hop none goes half one way, half
+        // the other.
+        let flags = before.flags & !BackendEntry::NEXT_HOP_KNOWN;
+        self.backends.put(index, &BackendEntry { flags, ..before });
+        let flags = entry.flags & !BackendEntry::NEXT_HOP_KNOWN;
+        self.backends.put(index, &BackendEntry { flags, ..*entry });
+        self.backends.put(index, entry);
+    }
+
+    /// What an entry refers to is there before the write and after it: any order of its words is
+    /// valid, except where a pool takes another's place.
+    fn put_pool(&self, index: u32, entry: &PoolEntry) {
+        let index = index as usize;
+        let before: PoolEntry = self.pools.read(index);
+        if before.name_hash != 0 && before.name_hash != entry.name_hash {
+            self.pools.put(index, &PoolEntry { table: TableRef::default(), ..before });
+            self.pools.put(index, &PoolEntry { table: TableRef::default(), ..*entry });
+        }
+        self.pools.put(index, entry);
+    }
+
+    fn put_egress(&mut self, ifindex: u32) -> Result<(), MapsError> {
+        match self.egress.insert(ifindex, ifindex, None, 0) {
+            // None of ours is chained to a program.
+            Ok(()) | Err(XdpMapError::ChainedProgramNotSupported) => Ok(()),
+            // It has gone since somebody saw it, and took its entry along. Who looks again sees so.
+            Err(XdpMapError::MapError(MapError::SyscallError(error)))
+                if error.io_error.raw_os_error() == Some(Errno::EINVAL as i32) =>
             {
                 Ok(())
             }
-            other => other.map_err(kernel("write", map::SERVICES)),
+            Err(XdpMapError::MapError(source)) => Err(kernel("write", map::EGRESS)(source)),
         }
     }
 
@@ -347,31 +343,18 @@ impl Maps {
     }
 }
 
+/// The outcome of a removal: a plan may be carried out twice.
+fn absent_is_gone(removed: Result<(), MapError>, name: &'static str) -> Result<(), MapsError> {
+    match removed {
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == io::ErrorKind::NotFound => {
+            Ok(())
+        }
+        other => other.map_err(kernel("write", name)),
+    }
+}
+
 fn kernel(operation: &'static str, name: &'static str) -> impl Fn(MapError) -> MapsError {
     move |source| MapsError::Kernel { operation, name, source }
-}
-
-fn sum(
-    counters: &PerCpuArray<MapData, CounterWords>,
-    index: u32,
-    name: &'static str,
-) -> Result<Counter, MapsError> {
-    let per_cpu = counters.get(&index, 0).map_err(kernel("read", name))?;
-    Ok(per_cpu.iter().fold(Counter::default(), |sum, words| {
-        let counter: Counter = from_words(*words);
-        Counter { packets: sum.packets + counter.packets, bytes: sum.bytes + counter.bytes }
-    }))
-}
-
-fn reset(
-    counters: &mut PerCpuArray<MapData, CounterWords>,
-    index: u32,
-    name: &'static str,
-) -> Result<(), MapsError> {
-    let cpus = aya::util::nr_cpus().map_err(|(_, source)| MapsError::Mmap { name, source })?;
-    let zeroes = PerCpuValues::try_from(vec![[0; words_of::<Counter>()]; cpus])
-        .map_err(|source| MapsError::Mmap { name, source })?;
-    counters.set(index, zeroes, 0).map_err(kernel("write", name))
 }
 
 #[cfg(test)]

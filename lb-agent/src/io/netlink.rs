@@ -34,7 +34,7 @@ mod parse;
 pub use changes::Changes;
 use parse::{Neighbours, Route};
 
-use crate::core::way::{Link, Way};
+use crate::core::way::{Link, LinkKind, Way};
 
 /// How long the kernel may take to answer one request. It answers in microseconds; what this
 /// guards against is an answer that cannot be decoded and is therefore never seen.

@@ -10,11 +10,14 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use lb_common::abi::{AddressKey, Counter, map};
+use lb_common::abi::{AddressKey, Counter, PrefixKey, global, map};
+use lb_common::config::Prefix;
 use lb_common::verdict::OriginReason;
+use lb_common::wire::gue;
 use nix::errno::Errno;
 use thiserror::Error;
 
@@ -109,9 +112,11 @@ pub struct OriginConfig {
     /// Interface that faces the balancers.
     pub interface: String,
     /// Addresses of the balancers.
-    pub sources: Vec<IpAddr>,
+    pub sources: Vec<Prefix>,
     /// VIPs served here.
     pub vips: Vec<IpAddr>,
+    /// UDP port that GUE packets come to; 0 for none.
+    pub gue_port: u16,
     /// Run in the network stack instead of the driver.
     pub generic: bool,
 }
@@ -123,20 +128,36 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Loads the program with its sets filled.
+    /// Loads the program with its sets filled, for balancers with one address each and GUE at its
+    /// own port.
     ///
     /// # Errors
     /// The kernel refuses.
     pub fn load(sources: &[IpAddr], vips: &[IpAddr]) -> Result<Self, OriginError> {
-        let size = |addresses: &[IpAddr]| u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let sources: Vec<_> = sources.iter().copied().map(Prefix::from).collect();
+        Self::load_with(&sources, vips, gue::PORT)
+    }
+
+    /// Loads the program with its sets filled. `gue_port` is the UDP port that GUE packets come to,
+    /// 0 for none.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn load_with(
+        sources: &[Prefix],
+        vips: &[IpAddr],
+        gue_port: u16,
+    ) -> Result<Self, OriginError> {
+        let size = |count: usize| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
         // Not DISABLE, which would hide why the kernel refuses: see `io::bpf`.
         let mut ebpf = EbpfLoader::new()
             .verifier_log_level(VerifierLogLevel::STATS)
-            .map_max_entries(map::ORIGIN_SOURCES, size(sources))
-            .map_max_entries(map::ORIGIN_VIPS, size(vips))
+            .override_global(global::GUE_PORT, &u32::from(gue_port), true)
+            .map_max_entries(map::ORIGIN_SOURCES, size(sources.len()))
+            .map_max_entries(map::ORIGIN_VIPS, size(vips.len()))
             .load(OBJECT)
             .map_err(|source| OriginError::Object(Box::new(source)))?;
-        fill(&mut ebpf, map::ORIGIN_SOURCES, sources)?;
+        fill_sources(&mut ebpf, sources)?;
         fill(&mut ebpf, map::ORIGIN_VIPS, vips)?;
         let program = ebpf.program_mut(PROGRAM).ok_or(ProgramError::NotLoaded);
         program
@@ -165,6 +186,19 @@ impl Origin {
         Ok((result.return_value, output))
     }
 
+    /// Instructions the verifier walked, and bytes of the translated program.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn verified(&self) -> Result<(u32, u32), OriginError> {
+        let info = self
+            .program()
+            .and_then(Xdp::info)
+            .map_err(|source| OriginError::Program(Box::new(source)))?;
+        let instructions = info.verified_instruction_count().unwrap_or(0);
+        Ok((instructions, info.size_translated().unwrap_or(0)))
+    }
+
     fn program(&self) -> Result<&Xdp, ProgramError> {
         self.ebpf.program(PROGRAM).ok_or(ProgramError::NotLoaded).and_then(<&Xdp>::try_from)
     }
@@ -181,6 +215,21 @@ fn fill(ebpf: &mut Ebpf, name: &'static str, addresses: &[IpAddr]) -> Result<(),
     Ok(())
 }
 
+fn fill_sources(ebpf: &mut Ebpf, sources: &[Prefix]) -> Result<(), OriginError> {
+    let name = map::ORIGIN_SOURCES;
+    let failed = |source| OriginError::Map { name, source: Box::new(source) };
+    let map = ebpf.map_mut(name).ok_or_else(|| failed(MapError::KeyNotFound))?;
+    let mut trie: LpmTrie<_, [u32; 5], u64> = LpmTrie::try_from(map).map_err(failed)?;
+    for prefix in sources {
+        let first = AddressKey::new(prefix.address());
+        let PrefixKey { family, address: [a, b, c, d] } = PrefixKey::of(&first);
+        let bits = PrefixKey::FAMILY_BITS + u32::from(prefix.bits());
+        let key = Key::new(bits, [family, a, b, c, d]);
+        trie.insert(&key, 1, 0).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Loads the program and attaches it, in place of the one whose pins are in `pin_dir` if any.
 ///
 /// # Errors
@@ -193,7 +242,7 @@ pub fn attach(config: &OriginConfig, pin_dir: &Path) -> Result<(), OriginError> 
     let ifindex = nix::net::if_::if_nametoindex(config.interface.as_str())
         .ok()
         .ok_or_else(|| OriginError::NoInterface { interface: config.interface.clone() })?;
-    let mut origin = Origin::load(&config.sources, &config.vips)?;
+    let mut origin = Origin::load_with(&config.sources, &config.vips, config.gue_port)?;
     fs::create_dir_all(pin_dir).map_err(|source| failed("create", pin_dir, source))?;
     let program = origin
         .program()
@@ -328,3 +377,6 @@ pub fn detach(pin_dir: &Path) -> Result<(), OriginError> {
 fn failed(operation: &'static str, path: &Path, source: io::Error) -> OriginError {
     OriginError::Io { operation, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;

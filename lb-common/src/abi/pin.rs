@@ -4,13 +4,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::BackendIndex;
 
-/// One flow's place, kept while its slot is in transition.
+/// One flow's place, kept while its slot is in transition, or for good in a pool whose scheduler
+/// pins every flow.
 ///
 /// ```text
-///  63 .. 32   31          30    29 .. 15   14 .. 0
-/// +----------+-----------+-----+----------+-----------+
-/// | tag      | embryonic | udp | backend  | last seen |
-/// +----------+-----------+-----+----------+-----------+
+///  63 .. 32   31 .. 30   29 .. 15   14 .. 0
+/// +----------+----------+----------+-----------+
+/// | tag      | state    | backend  | last seen |
+/// +----------+----------+----------+-----------+
 /// ```
 /// The tag is the high half of the flow hash, from which the slot is taken too: so the agent can
 /// tell a pin's slot from the pin alone. The bucket is taken from the low half.
@@ -20,32 +21,40 @@ use super::BackendIndex;
 #[repr(transparent)]
 pub struct Pin(pub u64);
 
+/// What a pin's flow is known to be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum PinState {
+    /// TCP, and more than its opening packet has been seen.
+    Established = 0,
+    /// TCP, and only its opening packet has been seen: the first to give way.
+    Embryonic = 1,
+    /// UDP.
+    Udp = 2,
+    /// TCP, and the client has closed or reset it. It is kept like any other, for the rest of what
+    /// is under way, but no longer counts as load.
+    Closing = 3,
+}
+
 impl Pin {
     /// A free place.
     pub const EMPTY: Self = Self(0);
-    const EMBRYONIC: u64 = 1 << 31;
-    const UDP: u64 = 1 << 30;
+    const STATE_SHIFT: u32 = 30;
+    const STATE_MASK: u64 = 3 << Self::STATE_SHIFT;
     const BACKEND_SHIFT: u32 = 15;
 
-    /// A pin of the flow of `hash`, seen at `now`.
+    /// A pin of the flow of `hash`, seen at `now`, established.
     #[inline]
     pub const fn new(hash: u64, backend: BackendIndex, now: Ticks) -> Self {
         let backend = (backend.value() as u64) << Self::BACKEND_SHIFT;
         Self(hash >> 32 << 32 | backend | now.0 as u64)
     }
 
-    /// The same pin, made by a packet that opens a connection and not confirmed by another yet.
+    /// The same pin in another state.
     #[inline]
     #[must_use]
-    pub const fn embryonic(self, embryonic: bool) -> Self {
-        if embryonic { Self(self.0 | Self::EMBRYONIC) } else { Self(self.0 & !Self::EMBRYONIC) }
-    }
-
-    /// The same pin, of a UDP flow.
-    #[inline]
-    #[must_use]
-    pub const fn udp(self, udp: bool) -> Self {
-        if udp { Self(self.0 | Self::UDP) } else { self }
+    pub const fn in_state(self, state: PinState) -> Self {
+        Self(self.0 & !Self::STATE_MASK | (state as u64) << Self::STATE_SHIFT)
     }
 
     /// The same pin, seen at `now`.
@@ -73,16 +82,15 @@ impl Pin {
         self.backend().value() == 0
     }
 
-    /// Whether only the opening packet of its flow has been seen.
+    /// What its flow is known to be.
     #[inline]
-    pub const fn is_embryonic(self) -> bool {
-        self.0 & Self::EMBRYONIC != 0
-    }
-
-    /// Whether it is of a UDP flow.
-    #[inline]
-    pub const fn is_udp(self) -> bool {
-        self.0 & Self::UDP != 0
+    pub const fn state(self) -> PinState {
+        match (self.0 & Self::STATE_MASK) >> Self::STATE_SHIFT {
+            0 => PinState::Established,
+            1 => PinState::Embryonic,
+            2 => PinState::Udp,
+            _ => PinState::Closing,
+        }
     }
 
     /// The backend that the flow belongs to.

@@ -9,35 +9,42 @@ use proptest::prelude::*;
 use zerocopy::IntoBytes;
 
 use super::*;
+use crate::datapath::slot_number;
 use crate::hash;
 use crate::verdict::{PinEvent, Reason};
 
-/// Layout of version 1. When this test fails, the layout has changed: raise `LAYOUT_VERSION`, so
+/// Layout of version 2. When this test fails, the layout has changed: raise `LAYOUT_VERSION`, so
 /// that no agent adopts maps it would misread, and only then write the new layout here.
 const LAYOUT: (u32, &str) = (
-    1,
+    2,
     "ServiceKey 24: address 0, selector 16\n\
      AddressKey 24: address 0, family 16\n\
      ServiceEntry 16: pool 0, service 4, name_hash 8\n\
-     PoolEntry 16: table 0, name_hash 8\n\
+     PoolEntry 32: table 0, rotation 8, scheduler 16, quic_server_id_bytes 17, name_hash 24\n\
+     QuicKey 24: server_id 0, selector 16\n\
      TablePage 4096: 0 0\n\
      Slot 4: current 7fff, previous 3fff8000, consult 80000000\n\
-     Pin 8: tag ffffffff00000000, embryonic 80000000, udp 40000000, backend 3fff8000, last seen \
-     7fff in units of 2^30 ns\n\
+     Pin 8: tag ffffffff00000000, embryonic 40000000, udp 80000000, closing c0000000, \
+     backend 3fff8000, last seen 7fff in units of 2^30 ns\n\
      PinBucket 64: 8 pins\n\
-     BackendEntry 64: next_hop_mac 0, mtu_bytes 6, source_mac 8, encapsulation 14, flags 15, \
-     outer_destination 16, outer_source 32, egress_ifindex 48, pool 52, name_hash 56\n\
+     BackendEntry 64: next_hop_mac 0, mtu_bytes 6, source_mac 8, encapsulation 14, flags \
+     15, outer_destination 16, outer_source 32, egress_ifindex 48, pool 52, weight 54, \
+     name_hash 56\n\
      flags: next hop known 1, usable 2, accepts new 4\n\
      Counter 16: packets 0, bytes 8\n\
-     encapsulations: ipip in ipv4 1, in ipv6 2\n\
-     ServiceKey of 1.2.3.4:5 tcp [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6, 4, 0, 0, \
-     0, 0]\n\
+     encapsulations: IpipV4 1, IpipV6 2, GueV4 3, GueV6 4, GreV4 5, GreV6 6, L2 7\n\
+     schedulers: Maglev 0, SourceHash 1, Rotation 2, Random 3, LeastConnections 4\n\
+     QuicKey of pool 1, configuration 2: selector 200000001\n\
+     ServiceKey of 1.2.3.4:5 tcp [1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 6, \
+     4, 0, 0, 0, 0]\n\
      TableRef of page 1, 2 slots 100000002\n\
-     reasons forwarded not_ip malformed fragment other_protocol no_service truncated no_backend \
-     next_hop_unknown wrong_interface too_big no_headroom\n\
+     reasons forwarded redirected echo_answered too_big_reported hop_limit_reported not_ip \
+     malformed other_protocol no_service truncated no_backend next_hop_unknown \
+     wrong_interface fragment_unknown too_big hop_limit echo_limited no_headroom\n\
      origin ORIGIN_SOURCES ORIGIN_VIPS ORIGIN_COUNTERS\n\
-     maps SERVICES POOLS TABLE_PAGES BACKENDS PINS REASON_COUNTERS PIN_COUNTERS SERVICE_COUNTERS \
-     BACKEND_COUNTERS of 12 reasons and 2 pin events",
+     maps SERVICES POOLS TABLE_PAGES BACKENDS PINS FRAGMENTS LOADS TURNS QUIC_SERVERS \
+     EGRESS REPLY_BUDGETS REASON_COUNTERS PIN_COUNTERS SERVICE_COUNTERS BACKEND_COUNTERS of \
+     18 reasons and 2 pin events",
 );
 
 macro_rules! layout {
@@ -55,6 +62,12 @@ fn layout() -> String {
         map::TABLE_PAGES,
         map::BACKENDS,
         map::PINS,
+        map::FRAGMENTS,
+        map::LOADS,
+        map::TURNS,
+        map::QUIC_SERVERS,
+        map::EGRESS,
+        map::REPLY_BUDGETS,
         map::REASON_COUNTERS,
         map::PIN_COUNTERS,
         map::SERVICE_COUNTERS,
@@ -66,14 +79,15 @@ fn layout() -> String {
         layout!(ServiceKey: address, selector),
         layout!(AddressKey: address, family),
         layout!(ServiceEntry: pool, service, name_hash),
-        layout!(PoolEntry: table, name_hash),
+        layout!(PoolEntry: table, rotation, scheduler, quic_server_id_bytes, name_hash),
+        layout!(QuicKey: server_id, selector),
         page,
         slot_layout(),
         pin_layout(),
         format!("PinBucket {}: {PINS_PER_BUCKET} pins", size_of::<PinBucket>()),
         layout!(
             BackendEntry: next_hop_mac, mtu_bytes, source_mac, encapsulation, flags,
-            outer_destination, outer_source, egress_ifindex, pool, name_hash
+            outer_destination, outer_source, egress_ifindex, pool, weight, name_hash
         ),
         format!(
             "flags: next hop known {}, usable {}, accepts new {}",
@@ -90,11 +104,22 @@ fn layout() -> String {
 fn meanings() -> String {
     let key = ServiceKey::new([1, 2, 3, 4].into(), 6, 5);
     let table: u64 = zerocopy::transmute!(TableRef::new(1, 2));
-    let (v4, v6) = (BackendEntry::ENCAP_IPIP_V4, BackendEntry::ENCAP_IPIP_V6);
+    let encapsulations = Encapsulation::ALL.map(|each| format!("{each:?} {}", each.code()));
+    let schedulers = [
+        Scheduler::Maglev,
+        Scheduler::SourceHash,
+        Scheduler::Rotation,
+        Scheduler::Random,
+        Scheduler::LeastConnections,
+    ];
+    let schedulers = schedulers.map(|each| format!("{each:?} {}", each.code()));
+    let quic = QuicKey::new(1, 2, [3, 4]);
     let reasons: Vec<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
     let origin = [map::ORIGIN_SOURCES, map::ORIGIN_VIPS, map::ORIGIN_COUNTERS];
     [
-        format!("encapsulations: ipip in ipv4 {v4}, in ipv6 {v6}"),
+        format!("encapsulations: {}", encapsulations.join(", ")),
+        format!("schedulers: {}", schedulers.join(", ")),
+        format!("QuicKey of pool 1, configuration 2: selector {:x}", quic.selector),
         format!("ServiceKey of 1.2.3.4:5 tcp {:?}", key.as_bytes()),
         format!("TableRef of page 1, 2 slots {table:x}"),
         format!("reasons {}", reasons.join(" ")),
@@ -119,12 +144,13 @@ fn slot_layout() -> String {
 fn pin_layout() -> String {
     let pin = |hash, backend, now_ns| Pin::new(hash, backend, Ticks::at(now_ns)).0;
     format!(
-        "Pin {}: tag {:x}, embryonic {:x}, udp {:x}, backend {:x}, last seen {:x} in units of \
-         2^{} ns",
+        "Pin {}: tag {:x}, embryonic {:x}, udp {:x}, closing {:x}, backend {:x}, last seen {:x} in \
+         units of 2^{} ns",
         size_of::<Pin>(),
         pin(u64::MAX, BackendIndex::NONE, 0),
-        Pin::EMPTY.embryonic(true).0,
-        Pin::EMPTY.udp(true).0,
+        Pin::EMPTY.in_state(PinState::Embryonic).0,
+        Pin::EMPTY.in_state(PinState::Udp).0,
+        Pin::EMPTY.in_state(PinState::Closing).0,
         pin(0, last_index(), 0),
         pin(0, BackendIndex::NONE, u64::MAX),
         Ticks::NANOSECONDS_BITS,
@@ -209,14 +235,17 @@ fn a_slot_that_moves_remembers_whom_its_oldest_flows_belong_to() {
 proptest! {
     #[test]
     fn a_pin_holds_all_that_is_put_in_and_changes_one_field_at_a_time(
-        hash: u64, index in 1..=BackendIndex::MAX, then: u64, now: u64, embryonic: bool, udp: bool,
+        hash: u64, index in 1..=BackendIndex::MAX, then: u64, now: u64,
+        states in [0_usize..4, 0_usize..4],
     ) {
         let backend = BackendIndex::new(index).unwrap();
         let (then, now) = (Ticks::at(then), Ticks::at(now));
-        let made = Pin::new(hash, backend, then).embryonic(!embryonic).udp(udp);
-        let pin = made.embryonic(embryonic).seen_at(now);
+        let all = [PinState::Established, PinState::Embryonic, PinState::Udp, PinState::Closing];
+        let [before, state] = states.map(|state| all[state]);
+        let made = Pin::new(hash, backend, then).in_state(before);
+        let pin = made.in_state(state).seen_at(now);
         prop_assert_eq!((pin.tag(), pin.backend(), pin.last_seen()), (hash >> 32 << 32, backend, now));
-        prop_assert_eq!((pin.is_embryonic(), pin.is_udp(), pin.is_empty()), (embryonic, udp, false));
+        prop_assert_eq!((pin.state(), pin.is_empty()), (state, false));
         prop_assert!(pin.is_of(hash) && !pin.is_of(hash ^ 1 << 32) && !pin.is_of(hash ^ 1 << 63));
         prop_assert!(!Pin::EMPTY.is_of(hash) && Pin::EMPTY.is_empty());
     }
@@ -225,7 +254,10 @@ proptest! {
     #[test]
     fn the_slot_of_a_pin_is_the_slot_of_its_flow(hash: u64, slots: u32) {
         let pin = Pin::new(hash, last_index(), Ticks::default());
-        prop_assert_eq!(hash::slot(pin.tag(), slots), hash::slot(hash, slots));
+        for scheduler in [Scheduler::Maglev, Scheduler::SourceHash, Scheduler::Rotation] {
+            let of_pin = slot_number(scheduler, pin.tag(), slots);
+            prop_assert_eq!(of_pin, slot_number(scheduler, hash, slots));
+        }
     }
 
     #[test]

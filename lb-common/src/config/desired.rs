@@ -4,12 +4,16 @@
 //! printed, stored and compared as JSON.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::string::String;
 use std::time::Duration;
 use std::vec::Vec;
 
 use serde::Serialize;
+
+use super::prefix::Prefix;
+use super::quic::ServerId;
+use crate::abi;
 
 /// A whole configuration. Names are the keys of the maps.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -29,15 +33,28 @@ pub struct Desired {
     pub services: BTreeMap<String, Service>,
 }
 
-/// This balancer: its name and the source addresses of its outer headers.
+/// This balancer: its name, and what it writes into packets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Node {
     /// Name in logs and metrics.
     pub name: String,
-    /// Outer source towards IPv4 backends.
-    pub encap_source_ipv4: Option<Ipv4Addr>,
-    /// Outer source towards IPv6 backends.
-    pub encap_source_ipv6: Option<Ipv6Addr>,
+    /// Outer sources towards IPv4 backends.
+    pub encap_source_ipv4: Option<Prefix>,
+    /// Outer sources towards IPv6 backends.
+    pub encap_source_ipv6: Option<Prefix>,
+    /// UDP port that GUE packets are sent to.
+    pub gue_port: u16,
+    /// How often it answers for a VIP.
+    pub icmp: Icmp,
+}
+
+/// How often a balancer answers for a VIP, on each CPU; 0 for never.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Icmp {
+    /// ICMP errors a second.
+    pub errors_per_second: u32,
+    /// Echo replies a second.
+    pub echoes_per_second: u32,
 }
 
 /// One interface and how to attach to it.
@@ -76,6 +93,8 @@ pub struct Limits {
     pub table_slots: u32,
     /// Flows that can be pinned at once.
     pub pins: u32,
+    /// Datagrams in fragments that can be under way at once.
+    pub fragments: u32,
 }
 
 /// A named set of backends.
@@ -91,6 +110,8 @@ pub struct Pool {
     pub flow_idle_timeout: Duration,
     /// The same for UDP flows.
     pub udp_idle_timeout: Duration,
+    /// Bytes of the server id in a QUIC connection id, by QUIC-LB configuration.
+    pub quic: BTreeMap<u8, u8>,
     /// Health check, if any.
     pub health: Option<HealthCheck>,
     /// Backends by name.
@@ -105,6 +126,42 @@ pub struct Pool {
 pub enum Scheduler {
     /// Weighted consistent hashing of the 5-tuple.
     Maglev,
+    /// The same of the client's address: all flows of a client go to one backend.
+    SourceHash,
+    /// Each backend in turn, whatever its weight; every flow is pinned.
+    RoundRobin,
+    /// Each backend in turn, as often as its weight says; every flow is pinned.
+    WeightedRoundRobin,
+    /// Of two backends by chance and weight, the one with fewer connections for its weight; every
+    /// flow is pinned.
+    LeastConnections,
+    /// A backend by chance and weight; every flow is pinned.
+    Random,
+}
+
+impl Scheduler {
+    /// Name as the configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Maglev => "maglev",
+            Self::SourceHash => "source-hash",
+            Self::RoundRobin => "round-robin",
+            Self::WeightedRoundRobin => "weighted-round-robin",
+            Self::LeastConnections => "least-connections",
+            Self::Random => "random",
+        }
+    }
+
+    /// What the program is told.
+    pub const fn in_maps(self) -> abi::Scheduler {
+        match self {
+            Self::Maglev => abi::Scheduler::Maglev,
+            Self::SourceHash => abi::Scheduler::SourceHash,
+            Self::RoundRobin | Self::WeightedRoundRobin => abi::Scheduler::Rotation,
+            Self::LeastConnections => abi::Scheduler::LeastConnections,
+            Self::Random => abi::Scheduler::Random,
+        }
+    }
 }
 
 /// How packets travel to a backend.
@@ -113,8 +170,39 @@ pub enum Scheduler {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Encapsulation {
-    /// IP in IP, the outer family being the backend's.
+    /// IP in IP.
     Ipip,
+    /// Generic UDP encapsulation: origins' NICs spread it, and any router lets it pass.
+    Gue,
+    /// Generic routing encapsulation.
+    Gre,
+    /// None: frames go to the backend's link-layer address, so it must be on the link.
+    L2,
+}
+
+impl Encapsulation {
+    /// Name as the configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gue => "gue",
+            Self::Gre => "gre",
+            Self::L2 => "l2",
+        }
+    }
+
+    /// What the program is told of a backend with this address.
+    pub const fn in_maps(self, backend: IpAddr) -> abi::Encapsulation {
+        match (self, backend) {
+            (Self::Ipip, IpAddr::V4(_)) => abi::Encapsulation::IpipV4,
+            (Self::Ipip, IpAddr::V6(_)) => abi::Encapsulation::IpipV6,
+            (Self::Gue, IpAddr::V4(_)) => abi::Encapsulation::GueV4,
+            (Self::Gue, IpAddr::V6(_)) => abi::Encapsulation::GueV6,
+            (Self::Gre, IpAddr::V4(_)) => abi::Encapsulation::GreV4,
+            (Self::Gre, IpAddr::V6(_)) => abi::Encapsulation::GreV6,
+            (Self::L2, IpAddr::V4(_) | IpAddr::V6(_)) => abi::Encapsulation::L2,
+        }
+    }
 }
 
 /// One origin server.
@@ -126,6 +214,8 @@ pub struct Backend {
     pub weight: Weight,
     /// Failover order: the lowest tier that can take traffic gets it all.
     pub tier: u8,
+    /// What it calls itself in QUIC connection ids.
+    pub quic_server_id: Option<ServerId>,
 }
 
 /// Relative share of new flows, 0..=1000; 0 takes none.

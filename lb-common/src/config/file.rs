@@ -16,92 +16,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::desired::{Encapsulation, HealthVia, Mode, Protocol, Scheduler};
 
-/// Ranges that the schema and the validation share.
-pub mod limit {
-    use core::ops::RangeInclusive;
-
-    use crate::abi::BackendIndex;
-
-    /// Weight of a backend.
-    pub const WEIGHT: RangeInclusive<u32> = 0..=super::super::desired::Weight::MAX as u32;
-    /// Tier of a backend.
-    pub const TIER: RangeInclusive<u32> = 0..=255;
-    /// A port that must be one port.
-    pub const PORT: RangeInclusive<u32> = 1..=65_535;
-    /// A port of a service, 0 being any.
-    pub const SERVICE_PORT: RangeInclusive<u32> = 0..=65_535;
-    /// Slots of a pool's table.
-    pub const TABLE_SLOTS: RangeInclusive<u32> = 251..=16_777_213;
-    /// Successes or failures in a row that turn a backend's health.
-    pub const STREAK: RangeInclusive<u32> = 1..=100;
-    /// Interval and timeout of a health check, milliseconds.
-    pub const CHECK_TIME_MS: RangeInclusive<u64> = 10..=3_600_000;
-    /// Characters of a hash seed.
-    pub const HASH_SEED_CHARS: RangeInclusive<usize> = 16..=1024;
-    /// Entries of the service map.
-    pub const SERVICES: RangeInclusive<u32> = 1..=1_048_576;
-    /// Pools.
-    pub const POOLS: RangeInclusive<u32> = 1..=65_536;
-    /// Backends: every index a slot can hold, but one that is kept free.
-    pub const BACKENDS: RangeInclusive<u32> = 1..=BackendIndex::MAX as u32 - 1;
-    /// Pins: up to 1 GiB.
-    pub const PINS: RangeInclusive<u32> = 8..=134_217_728;
-    /// Idle time-outs of flows, milliseconds; pins keep time modulo 9.8 hours.
-    pub const FLOW_IDLE_MS: RangeInclusive<u64> = 0..=7_200_000;
-    /// Slots of all tables: up to 1 GiB.
-    pub const ALL_TABLE_SLOTS: RangeInclusive<u32> = 1..=268_435_456;
-}
-
-/// What holds when the file does not say.
-pub mod default {
-    use std::string::{String, ToString};
-
-    use super::super::desired::{Encapsulation, HealthVia, Mode, Scheduler};
-
-    /// Slots of a pool's table: 655 for each of 100 backends, 64 pages of memory.
-    pub const TABLE_SLOTS: i64 = 65_521;
-    /// Weight of a backend.
-    pub const WEIGHT: i64 = 100;
-    /// Idle time-out of UDP flows.
-    pub const UDP_IDLE: core::time::Duration = core::time::Duration::from_secs(30);
-    /// The seed's text if the file has none. Public: a cluster that clients must not be able to
-    /// aim collisions at sets its own.
-    pub const HASH_SEED: &str = "the seed of clusters that set none";
-
-    pub(super) const fn mode() -> Mode {
-        Mode::Auto
-    }
-    pub(super) const fn scheduler() -> Scheduler {
-        Scheduler::Maglev
-    }
-    pub(super) const fn encapsulation() -> Encapsulation {
-        Encapsulation::Ipip
-    }
-    pub(super) const fn table_slots() -> i64 {
-        TABLE_SLOTS
-    }
-    pub(super) fn flow_idle_timeout() -> String {
-        "5m".to_string()
-    }
-    pub(super) const fn weight() -> i64 {
-        WEIGHT
-    }
-    pub(super) const fn via() -> HealthVia {
-        HealthVia::Direct
-    }
-    pub(super) fn interval() -> String {
-        "1s".to_string()
-    }
-    pub(super) fn timeout() -> String {
-        "500ms".to_string()
-    }
-    pub(super) const fn rise() -> i64 {
-        2
-    }
-    pub(super) const fn fall() -> i64 {
-        3
-    }
-}
+pub mod default;
+pub mod limit;
 
 /// Configuration of one load balancer.
 ///
@@ -137,22 +53,53 @@ pub struct NodeFile {
     /// Name in logs and metrics: 1 to 63 letters, digits, dots, dashes and underscores.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,63}$"))]
     pub name: String,
-    /// Source addresses of the outer headers, one for each IP version that backends have.
+    /// Sources of the outer headers, one for each IP version that backends have.
     #[serde(default)]
     pub encap_source: EncapSourceFile,
+    /// UDP port that GUE packets are sent to: 1..=65535. Default: 6080.
+    #[serde(default = "default::gue_port")]
+    #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
+    pub gue_port: i64,
+    /// How often the balancer answers for a VIP.
+    #[serde(default)]
+    pub icmp: IcmpFile,
 }
 
-/// Source addresses of the outer headers.
+/// How often the balancer answers for a VIP, on each CPU; the kernel of no host sees the question.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IcmpFile {
+    /// Errors a second: too big for the way to a backend, or no hop left. 0 sends none, and such
+    /// packets are dropped in silence: 0..=1000000. Default: 1000.
+    #[schemars(range(min = *limit::ICMP_PER_SECOND.start(), max = *limit::ICMP_PER_SECOND.end()))]
+    pub errors_per_second: i64,
+    /// Echo replies a second; 0 answers none: 0..=1000000. Default: 1000.
+    #[schemars(range(min = *limit::ICMP_PER_SECOND.start(), max = *limit::ICMP_PER_SECOND.end()))]
+    pub echoes_per_second: i64,
+}
+
+impl Default for IcmpFile {
+    fn default() -> Self {
+        Self {
+            errors_per_second: default::ICMP_PER_SECOND,
+            echoes_per_second: default::ICMP_PER_SECOND,
+        }
+    }
+}
+
+/// Sources of the outer headers: an address each, or a prefix such as `10.64.0.0/16` whose host bits
+/// the flow's hash fills, so that origins and the routers on the way spread what one balancer sends.
+/// The bits behind the prefix must be zero. The addresses need not be the host's own.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncapSourceFile {
-    /// Outer source towards IPv4 backends. Default: none, so that there can be no such backend.
+    /// Outer source towards IPv4 backends, with a prefix of 8 bits or more. Default: none, so that there can be no such backend.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "ipv4"))]
+    #[schemars(regex(pattern = r"^[0-9.]+(/[0-9]+)?$"))]
     pub ipv4: Option<String>,
-    /// Outer source towards IPv6 backends. Default: none, so that there can be no such backend.
+    /// Outer source towards IPv6 backends, with a prefix of 16 bits or more. Default: none, so that there can be no such backend.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "ipv6"))]
+    #[schemars(regex(pattern = r"^[0-9A-Fa-f:.]+(/[0-9]+)?$"))]
     pub ipv6: Option<String>,
 }
 
@@ -184,8 +131,8 @@ pub struct ClusterFile {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsFile {
-    /// Entries of the service map, one for each VIP, protocol and port: 1..=1048576.
-    /// Default: 16384.
+    /// Entries of the service map, one for each VIP, protocol and port, and one more for each VIP:
+    /// 1..=1048576. Default: 16384.
     #[schemars(range(min = *limit::SERVICES.start(), max = *limit::SERVICES.end()))]
     pub services: i64,
     /// Pools: 1..=65536. Default: 1024.
@@ -195,14 +142,20 @@ pub struct LimitsFile {
     #[schemars(range(min = *limit::BACKENDS.start(), max = *limit::BACKENDS.end()))]
     pub backends: i64,
     /// Slots of all tables together, 4 bytes each: 1..=268435456, rounded up to a multiple of
-    /// 1024. All pools need room in it, and the largest one twice, for its next table.
-    /// Default: 8388608 (32 MiB).
+    /// 1024. All pools need room in it, and the largest one twice, for its next table. A pool with
+    /// scheduler round-robin needs its backends' number more, rounded up to a multiple of 1024, and
+    /// one with weighted-round-robin as much again as its table. Default: 8388608 (32 MiB).
     #[schemars(range(min = *limit::ALL_TABLE_SLOTS.start(), max = *limit::ALL_TABLE_SLOTS.end()))]
     pub table_slots: i64,
-    /// Flows that can be pinned at once while slots are in transition, 8 bytes each:
-    /// 8..=134217728, rounded up to a multiple of 8. Default: 1048576 (8 MiB).
+    /// Flows that can be pinned at once, 8 bytes each: those of slots in transition, and all flows
+    /// of pools whose scheduler places each: 8..=134217728, rounded up to a multiple of 8.
+    /// Default: 1048576 (8 MiB).
     #[schemars(range(min = *limit::PINS.start(), max = *limit::PINS.end()))]
     pub pins: i64,
+    /// Datagrams in fragments that can be under way at once, 8 bytes each: 8..=134217728, rounded
+    /// up to a multiple of 8. Default: 16384 (128 KiB).
+    #[schemars(range(min = *limit::FRAGMENTS.start(), max = *limit::FRAGMENTS.end()))]
+    pub fragments: i64,
 }
 
 impl Default for LimitsFile {
@@ -213,6 +166,7 @@ impl Default for LimitsFile {
             backends: 16_384,
             table_slots: 8_388_608,
             pins: 1_048_576,
+            fragments: 16_384,
         }
     }
 }
@@ -224,10 +178,11 @@ pub struct PoolFile {
     /// Name, unique among pools: 1 to 63 letters, digits, dots, dashes and underscores.
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,63}$"))]
     pub name: String,
-    /// How flows are spread. Default: maglev.
+    /// Who takes a new flow. Default: maglev.
     #[serde(default = "default::scheduler")]
     pub scheduler: Scheduler,
-    /// How packets travel to the backends. Default: ipip.
+    /// How packets travel to the backends; the outer IP version is that of a backend's address.
+    /// Default: ipip.
     #[serde(default = "default::encapsulation")]
     pub encapsulation: Encapsulation,
     /// Slots of the pool's table, a prime: 251..=16777213. 100 for each backend or more keep the
@@ -236,19 +191,39 @@ pub struct PoolFile {
     #[schemars(range(min = *limit::TABLE_SLOTS.start(), max = *limit::TABLE_SLOTS.end()))]
     pub table_slots: i64,
     /// How long a flow may be silent and still be kept on its backend when backends come, go or
-    /// change weight: 0s..=2h. 0s keeps none: flows follow the table at once. Default: 5m.
+    /// change weight: 0s..=2h. 0s keeps none: flows follow the table at once. With a scheduler that
+    /// places each flow it is how long a silent flow is remembered, and cannot be 0s. Default: 5m.
     #[serde(default = "default::flow_idle_timeout")]
     pub flow_idle_timeout: String,
     /// The same for UDP flows, at most `flow_idle_timeout`. Default: 30s, or `flow_idle_timeout` if
     /// that is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub udp_idle_timeout: Option<String>,
+    /// QUIC-LB configurations (draft-ietf-quic-load-balancers) by which the pool's backends write
+    /// themselves into the connection ids they issue, unencrypted. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list")]
+    pub quic: Vec<QuicFile>,
     /// Health check. Default: none, every backend counts as up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthFile>,
     /// Backends; none is allowed, and drops the traffic of the pool's services.
     #[serde(deserialize_with = "list")]
     pub backends: Vec<BackendFile>,
+}
+
+/// One QUIC-LB configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuicFile {
+    /// What the first three bits of a connection id say, unique in the pool: 0..=6.
+    #[schemars(range(min = *limit::QUIC_CONFIG_ID.start(), max = *limit::QUIC_CONFIG_ID.end()))]
+    pub config_id: i64,
+    /// Bytes of the server id, which begins with the second byte of a connection id: 1..=15.
+    #[schemars(range(
+        min = *limit::QUIC_SERVER_ID_BYTES.start(),
+        max = *limit::QUIC_SERVER_ID_BYTES.end()
+    ))]
+    pub server_id_bytes: i64,
 }
 
 /// How a pool's backends are checked.
@@ -316,6 +291,13 @@ pub struct BackendFile {
     #[serde(default)]
     #[schemars(range(min = *limit::TIER.start(), max = *limit::TIER.end()))]
     pub tier: i64,
+    /// What the backend calls itself in QUIC connection ids, unique in the pool: two hexadecimal
+    /// digits for each byte, as many bytes as a configuration in the pool's `quic` says. It holds
+    /// for every one that says so. Default: none, its QUIC connections are known by addresses and
+    /// ports alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([0-9A-Fa-f]{2}){1,15}$"))]
+    pub quic_server_id: Option<String>,
 }
 
 /// A VIP with its ports, served by a pool.

@@ -71,7 +71,10 @@ fn what_the_file_leaves_out_has_its_documented_default() {
     assert_eq!(desired.interfaces[0].mode, Mode::Auto);
     assert_eq!((desired.limits.services, desired.limits.pools), (16_384, 1024));
     assert_eq!((desired.limits.backends, desired.limits.table_slots), (16_384, 8_388_608));
-    assert_eq!(desired.limits.pins, 1_048_576);
+    assert_eq!((desired.limits.pins, desired.limits.fragments), (1_048_576, 16_384));
+    assert_eq!(desired.node.gue_port, 6080);
+    let icmp = desired.node.icmp;
+    assert_eq!((icmp.errors_per_second, icmp.echoes_per_second), (1000, 1000));
     let pool = &desired.pools["web"];
     assert_eq!(pool.scheduler, Scheduler::Maglev);
     assert_eq!(pool.encapsulation, Encapsulation::Ipip);
@@ -80,6 +83,7 @@ fn what_the_file_leaves_out_has_its_documented_default() {
     assert_eq!(pool.udp_idle_timeout, Duration::from_secs(30));
     assert_eq!(pool.backends["web-1"].weight.value(), 100);
     assert_eq!(pool.backends["web-1"].tier, 0);
+    assert!(pool.quic.is_empty() && pool.backends["web-1"].quic_server_id.is_none());
     let health = pool.health.as_ref().unwrap();
     assert_eq!(health.port, None);
     assert_eq!(health.interval, Duration::from_secs(1));
@@ -153,6 +157,77 @@ fn pins_of_the_limits_fill_whole_buckets() {
 }
 
 #[test]
+fn fragments_of_the_limits_fill_whole_buckets() {
+    let text = edited("interfaces:", "limits: { fragments: 1001 }\ninterfaces:");
+    assert_eq!(accepted(&text).limits.fragments, 1_008);
+}
+
+#[test]
+fn the_source_of_outer_headers_may_be_a_prefix() {
+    let text = BASE.replace("10.2.0.2", "10.64.0.0/18").replace("fd00:2::2", "fd00:2::/64");
+    let node = accepted(&text).node;
+    let [v4, v6] = [node.encap_source_ipv4, node.encap_source_ipv6].map(Option::unwrap);
+    assert_eq!((v4.bits(), v6.bits()), (18, 64));
+    assert_eq!((v4.to_string(), v6.to_string()), ("10.64.0.0/18".into(), "fd00:2::/64".into()));
+    let whole = accepted(&edited("ipv4: 10.2.0.2", "ipv4: 10.2.0.2/32")).node;
+    assert_eq!(whole, accepted(BASE).node, "all bits of it are one address");
+}
+
+#[test]
+fn every_scheduler_and_every_encapsulation_goes_by_its_name() {
+    let field = |field: &str| {
+        let text = edited("    health:", &std::format!("    {field}\n    health:"));
+        accepted(&text).pools["web"].clone()
+    };
+    let schedulers = [
+        Scheduler::Maglev,
+        Scheduler::SourceHash,
+        Scheduler::RoundRobin,
+        Scheduler::WeightedRoundRobin,
+        Scheduler::LeastConnections,
+        Scheduler::Random,
+    ];
+    for scheduler in schedulers {
+        let pool = field(&std::format!("scheduler: {}", scheduler.name()));
+        assert_eq!(pool.scheduler, scheduler);
+    }
+    let encapsulations =
+        [Encapsulation::Ipip, Encapsulation::Gue, Encapsulation::Gre, Encapsulation::L2];
+    for encapsulation in encapsulations {
+        let pool = field(&std::format!("encapsulation: {}", encapsulation.name()));
+        assert_eq!(pool.encapsulation, encapsulation);
+    }
+}
+
+#[test]
+fn frames_that_are_not_wrapped_need_no_outer_source() {
+    let text = edited("{ ipv4: 10.2.0.2, ipv6: \"fd00:2::2\" }", "{}")
+        .replace("    health:", "    encapsulation: l2\n    health:");
+    assert_eq!(accepted(&text).pools["web"].encapsulation, Encapsulation::L2);
+}
+
+#[test]
+fn backends_may_have_a_name_in_quic_connection_ids() {
+    let quic =
+        "    quic: [{ config_id: 0, server_id_bytes: 2 }, { config_id: 6, server_id_bytes: 2 }]";
+    let text = edited("    health:", &(quic.to_string() + "\n    health:"))
+        .replace("        weight: 50\n", "        weight: 50\n        quic_server_id: 0A0b\n");
+    let pool = accepted(&text).pools["web"].clone();
+    assert_eq!(pool.quic, [(0, 2), (6, 2)].into());
+    assert_eq!(pool.backends["web-1"].quic_server_id, None);
+    assert_eq!(pool.backends["web-2"].quic_server_id.as_ref().unwrap().to_string(), "0a0b");
+}
+
+#[test]
+fn how_often_the_balancer_answers_is_the_nodes() {
+    let node = |fields: &str| accepted(&edited("edge-1,", &std::format!("edge-1, {fields},"))).node;
+    let icmp = node("icmp: { errors_per_second: 0 }").icmp;
+    assert_eq!((icmp.errors_per_second, icmp.echoes_per_second), (0, 1000));
+    assert_eq!(node("icmp: { echoes_per_second: 1000000 }").icmp.echoes_per_second, 1_000_000);
+    assert_eq!(node("gue_port: 65535").gue_port, 65_535);
+}
+
+#[test]
 fn udp_flows_are_kept_no_longer_than_a_change_is_remembered() {
     let udp = |fields: &str| {
         let text = edited("    health:", &std::format!("    {fields}\n    health:"));
@@ -213,7 +288,7 @@ fn all_wrong_fields_are_reported_at_once_in_the_order_of_the_text() {
         "edge.yaml:3:5: interfaces[0]: invalid type: string \"eth0\", expected a mapping
 edge.yaml:6:5: pools[0].helth: unknown field; did you mean \"health\"?
 edge.yaml:9:18: pools[0].backends[0].address: invalid type: sequence, expected a string
-edge.yaml:12:9: pools[0].backends[1].colour: unknown field; known here: name, address, weight, tier
+edge.yaml:12:9: pools[0].backends[1].colour: unknown field; known here: name, address, weight, tier, quic_server_id
 edge.yaml:14:5: services[0]: missing field \"vip\"
 edge.yaml:15:15: services[0].protocol: \"icmp\" is not one of: tcp, udp"
     );

@@ -6,16 +6,20 @@
 //! Callers: the agent, at start and for each new configuration; `lb-ctl config validate`.
 
 mod pools;
+mod quic;
 mod services;
+mod sizes;
 mod values;
 
 use core::ops::RangeInclusive;
 use std::format;
 use std::vec::Vec;
 
-use super::desired::{Desired, Interface, Limits, Node};
+use super::desired::{Desired, Icmp, Interface, Limits, Node};
 use super::error::{ConfigError, Findings};
-use super::file::{ClusterFile, ConfigFile, InterfaceFile, LimitsFile, NodeFile, default, limit};
+use super::file::{
+    ClusterFile, ConfigFile, IcmpFile, InterfaceFile, LimitsFile, NodeFile, default, limit,
+};
 use super::position::Path;
 use super::read::read;
 use crate::abi::SLOTS_PER_PAGE;
@@ -41,7 +45,7 @@ fn desired(file: &ConfigFile, findings: &mut Findings) -> Option<Desired> {
     let hash_seed = hash_seed(&file.cluster, findings);
     let limits = limits(&file.limits, findings);
     if let Some(limits) = &limits {
-        sizes(file, limits, findings);
+        sizes::sizes(file, limits, findings);
     }
     let pools = pools::pools(file, findings);
     let services = services::services(file, findings);
@@ -60,10 +64,27 @@ fn node(file: &NodeFile, findings: &mut Findings) -> Option<Node> {
     let name = values::name(&file.name, &node.field("name"), findings);
     let source = node.field("encap_source");
     let ipv4 = file.encap_source.ipv4.as_deref();
-    let ipv4 = ipv4.map(|text| values::ipv4(text, &source.field("ipv4"), findings));
+    let ipv4 = ipv4.map(|text| values::source_v4(text, &source.field("ipv4"), findings));
     let ipv6 = file.encap_source.ipv6.as_deref();
-    let ipv6 = ipv6.map(|text| values::ipv6(text, &source.field("ipv6"), findings));
-    Some(Node { name: name?, encap_source_ipv4: ipv4.flatten(), encap_source_ipv6: ipv6.flatten() })
+    let ipv6 = ipv6.map(|text| values::source_v6(text, &source.field("ipv6"), findings));
+    let gue_port = values::in_range(file.gue_port, &limit::PORT, &node.field("gue_port"), findings);
+    let icmp = icmp(&file.icmp, &node.field("icmp"), findings);
+    Some(Node {
+        name: name?,
+        encap_source_ipv4: ipv4.flatten(),
+        encap_source_ipv6: ipv6.flatten(),
+        gue_port: u16::try_from(gue_port?).ok()?,
+        icmp: icmp?,
+    })
+}
+
+fn icmp(file: &IcmpFile, icmp: &Path<'_>, findings: &mut Findings) -> Option<Icmp> {
+    let mut checked = |name: &str, value: i64| {
+        values::in_range(value, &limit::ICMP_PER_SECOND, &icmp.field(name), findings)
+    };
+    let errors = checked("errors_per_second", file.errors_per_second);
+    let echoes = checked("echoes_per_second", file.echoes_per_second);
+    Some(Icmp { errors_per_second: errors?, echoes_per_second: echoes? })
 }
 
 fn interfaces(files: &[InterfaceFile], findings: &mut Findings) -> Option<Vec<Interface>> {
@@ -105,37 +126,13 @@ fn limits(file: &LimitsFile, findings: &mut Findings) -> Option<Limits> {
     let backends = checked("backends", file.backends, &limit::BACKENDS);
     let table_slots = checked("table_slots", file.table_slots, &limit::ALL_TABLE_SLOTS);
     let pins = checked("pins", file.pins, &limit::PINS);
+    let fragments = checked("fragments", file.fragments, &limit::FRAGMENTS);
     Some(Limits {
         services: services?,
         pools: pools?,
         backends: backends?,
         table_slots: table_slots?.next_multiple_of(SLOTS_PER_PAGE),
         pins: pins?.next_multiple_of(8),
+        fragments: fragments?.next_multiple_of(8),
     })
-}
-
-/// Whether the maps are large enough for what is in the file.
-fn sizes(file: &ConfigFile, limits: &Limits, findings: &mut Findings) {
-    let mut fit = |list: &str, what: &str, wanted: u64, limit: &str, room: u32| {
-        if wanted > u64::from(room) {
-            let message = format!("{wanted} {what} are more than limits.{limit} = {room}");
-            findings.add(&Path::Root.field(list), message);
-        }
-    };
-    let entries = file.services.iter().map(|service| count(&service.ports)).sum();
-    fit("services", "ports of services", entries, "services", limits.services);
-    fit("pools", "pools", count(&file.pools), "pools", limits.pools);
-    let backends = file.pools.iter().map(|pool| count(&pool.backends)).sum();
-    fit("pools", "backends", backends, "backends", limits.backends);
-
-    let slots = file.pools.iter().filter_map(|pool| u32::try_from(pool.table_slots).ok());
-    let rounded = slots.map(|slots| u64::from(slots.div_ceil(SLOTS_PER_PAGE) * SLOTS_PER_PAGE));
-    // While a table is replaced, the old one and the new one stand side by side.
-    let wanted = rounded.clone().sum::<u64>() + rounded.max().unwrap_or(0);
-    let what = "table slots (all pools, the largest twice, in pages of 1024)";
-    fit("pools", what, wanted, "table_slots", limits.table_slots);
-}
-
-fn count<T>(list: &[T]) -> u64 {
-    u64::try_from(list.len()).unwrap_or(u64::MAX)
 }

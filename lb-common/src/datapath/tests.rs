@@ -7,9 +7,9 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::abi::{BackendIndex, Family, Pin, PoolEntry, Slot, Ticks};
+use crate::abi::{BackendIndex, Family, Pin, PoolEntry, Slot};
 use crate::hash;
-use crate::image::{Image, PinTable, Recorder};
+use crate::image::{Image, Recorder, State};
 
 const SEED: [u64; 2] = [3, 4];
 
@@ -26,12 +26,24 @@ fn flow(source_port: u16) -> Flow {
 
 /// The backend of a packet of `flow` that opens nothing, for pool 1 with this table.
 fn backend(image: &Image, table: TableRef, flow: Flow) -> Option<BackendIndex> {
-    let pins = PinTable::new(1);
-    let tables = Recorder::new(image, &pins, Ticks::default());
-    let pool = PoolEntry { table, name_hash: 1 };
-    let packet = Packet { flow, opening: false, l2_bytes: 14, ip_bytes: 40, traffic_class: 0 };
-    let found = steer::backend(&tables, (1, &pool), &packet, flow_hash(SEED, &flow));
-    assert!(pins.iter().all(Pin::is_empty), "a clean slot keeps no state");
+    let state = State::new(1);
+    let tables = Recorder::new(image, &state, 0);
+    let pool = PoolEntry { table, name_hash: 1, ..PoolEntry::default() };
+    let packet = Packet {
+        flow,
+        part: Part::Whole,
+        datagram_id: 0,
+        opening: false,
+        closing: false,
+        l2_bytes: 14,
+        ip_bytes: 40,
+        traffic_class: 0,
+        hop_limit: 64,
+        transport_at: 34,
+    };
+    let hash = flow_hash(SEED, &flow);
+    let found = steer::backend(&tables, Features::default(), (1, &pool), &packet, hash);
+    assert!(state.pins.iter().all(Pin::is_empty), "a clean slot keeps no state");
     found
 }
 

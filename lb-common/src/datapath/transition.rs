@@ -14,12 +14,19 @@
 //! A pin made by an opening packet is embryonic until another packet confirms it; only embryonic
 //! pins ever give way, so a flood of them cannot push out a live flow. A new connection that finds
 //! no room for a pin goes to `previous`, where its next packets will go by rule 3.
+//!
+//! A pool whose scheduler places new flows follows the same rules in every slot, with the
+//! scheduler's choice in the place of `current` for a new flow, which is always pinned. A packet
+//! that opens nothing and has no pin, after a restart of everything or from another balancer, goes
+//! by its slot as ever.
 
-use crate::abi::{BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, Slot, Ticks};
+use super::schedule;
+use crate::abi::{BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinState, Slot, Ticks};
 use crate::tables::{Pins, Tables};
 use crate::verdict::PinEvent;
 
 /// What the rules want to know of a packet.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about one packet")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Arrival {
     /// Index of the pool it is for.
@@ -28,11 +35,73 @@ pub struct Arrival {
     pub hash: u64,
     /// Whether it opens a connection: TCP with SYN and without ACK.
     pub opening: bool,
+    /// Whether it closes a connection: TCP with FIN or RST.
+    pub closing: bool,
     /// Whether it is UDP.
     pub udp: bool,
+    /// Whether it only quotes a packet of the flow: it goes where the flow goes and leaves no trace.
+    pub quoted: bool,
+    /// Whether the pool's scheduler places new flows, and so pins every one.
+    pub scheduled: bool,
 }
 
-/// The backend of a packet in a slot whose `consult` is set; [`BackendIndex::NONE`] for nobody.
+impl Arrival {
+    /// The flags as one word, and back: [`Self::from_parts`].
+    #[inline]
+    pub const fn flags(&self) -> u32 {
+        self.opening as u32
+            | (self.closing as u32) << 1
+            | (self.udp as u32) << 2
+            | (self.quoted as u32) << 3
+            | (self.scheduled as u32) << 4
+    }
+
+    /// An arrival from its pool, its hash and its flags.
+    #[inline]
+    pub const fn from_parts(pool: u32, hash: u64, flags: u32) -> Self {
+        Self {
+            pool,
+            hash,
+            opening: flags & 1 != 0,
+            closing: flags & 1 << 1 != 0,
+            udp: flags & 1 << 2 != 0,
+            quoted: flags & 1 << 3 != 0,
+            scheduled: flags & 1 << 4 != 0,
+        }
+    }
+
+    /// The state of a pin that the packet makes.
+    #[inline]
+    const fn first_state(&self) -> PinState {
+        if self.udp {
+            PinState::Udp
+        } else if self.opening {
+            PinState::Embryonic
+        } else if self.closing {
+            PinState::Closing
+        } else {
+            PinState::Established
+        }
+    }
+
+    /// The state of a pin that the packet finds.
+    #[inline]
+    const fn next_state(&self, state: PinState) -> PinState {
+        match state {
+            PinState::Udp => PinState::Udp,
+            _ if self.closing => PinState::Closing,
+            PinState::Established => PinState::Established,
+            PinState::Embryonic if !self.opening => PinState::Established,
+            // The same ports once more, after the connection before.
+            PinState::Closing if self.opening => PinState::Embryonic,
+            PinState::Embryonic => PinState::Embryonic,
+            PinState::Closing => PinState::Closing,
+        }
+    }
+}
+
+/// The backend of a packet in a slot whose `consult` is set, or in a pool that pins every flow;
+/// [`BackendIndex::NONE`] for nobody.
 #[inline]
 pub fn owner<T: Tables>(tables: &T, slot: Slot, arrival: &Arrival) -> BackendIndex {
     let now = tables.now();
@@ -46,25 +115,51 @@ pub fn owner<T: Tables>(tables: &T, slot: Slot, arrival: &Arrival) -> BackendInd
         && flags & BackendEntry::USABLE != 0
         && (!arrival.opening || flags & BackendEntry::ACCEPTS_NEW != 0)
     {
-        touch(pins, place, pin, arrival.opening, now);
+        if !arrival.quoted {
+            touch(pins, place, pin, arrival, now);
+        }
         return pin.backend();
     }
+    if arrival.quoted {
+        return without_pin(slot, previous);
+    }
 
-    let owner = if !arrival.opening && previous { slot.previous() } else { slot.current() };
+    let is_new = arrival.opening || arrival.udp && !previous;
+    let placed = arrival.scheduled && is_new;
+    let owner = if !arrival.opening && previous {
+        slot.previous()
+    } else if placed {
+        place(tables, slot, arrival)
+    } else {
+        slot.current()
+    };
     if owner == BackendIndex::NONE {
         return owner;
     }
     // With no previous backend, unpinned flows are the current one's: a pin would say nothing new.
     // One that is there and has just been refused must not be found again, though.
-    if slot.previous() == BackendIndex::NONE && found.is_none() {
+    if slot.previous() == BackendIndex::NONE && found.is_none() && !placed {
         return owner;
     }
-    let pin = Pin::new(arrival.hash, owner, now).embryonic(arrival.opening).udp(arrival.udp);
+    let pin = Pin::new(arrival.hash, owner, now).in_state(arrival.first_state());
     let pinned = match found {
         Some((place, old)) => pins.replace(place, old, pin),
         None => insert(tables, pins, pin),
     };
-    if pinned { owner } else { without_pin(slot, previous) }
+    if !pinned {
+        return without_pin(slot, previous);
+    }
+    if placed {
+        tables.count_flow(owner);
+    }
+    owner
+}
+
+/// The backend that the pool's scheduler gives a new flow to; the slot's if it gives it to nobody.
+#[inline]
+fn place<T: Tables>(tables: &T, slot: Slot, arrival: &Arrival) -> BackendIndex {
+    let picked = schedule::pick(tables, arrival.pool, arrival.hash);
+    if picked == BackendIndex::NONE { slot.current() } else { picked }
 }
 
 /// Where a flow goes that cannot be pinned: where its next packets will go.
@@ -77,7 +172,11 @@ const fn without_pin(slot: Slot, previous: bool) -> BackendIndex {
 #[inline]
 fn flags<T: Tables>(tables: &T, index: BackendIndex, pool: u32) -> Option<u8> {
     let backend = tables.backend(index)?;
-    if index == BackendIndex::NONE || backend.pool != pool { None } else { Some(backend.flags) }
+    if index == BackendIndex::NONE || u32::from(backend.pool) != pool {
+        None
+    } else {
+        Some(backend.flags)
+    }
 }
 
 #[inline]
@@ -97,11 +196,11 @@ fn find<P: Pins>(pins: &P, hash: u64) -> Option<(usize, Pin)> {
     None
 }
 
-/// Notes that a flow is alive, at most once a tick. Should another CPU have changed the place
-/// meanwhile, it has noted as much.
+/// Notes that a flow is alive, at most once a tick, and what has become of it. Should another CPU
+/// have changed the place meanwhile, it has noted as much.
 #[inline]
-fn touch<P: Pins>(pins: &P, place: usize, pin: Pin, opening: bool, now: Ticks) {
-    let seen = pin.seen_at(now).embryonic(pin.is_embryonic() && opening);
+fn touch<P: Pins>(pins: &P, place: usize, pin: Pin, arrival: &Arrival, now: Ticks) {
+    let seen = pin.seen_at(now).in_state(arrival.next_state(pin.state()));
     if seen != pin {
         pins.replace(place, pin, seen);
     }
@@ -121,7 +220,7 @@ fn insert<T: Tables>(tables: &T, pins: &T::Pins, new: Pin) -> bool {
             continue;
         }
         let age = pin.last_seen().until(new.last_seen());
-        if pin.is_embryonic() && (victim.is_none() || age > waited) {
+        if pin.state() == PinState::Embryonic && (victim.is_none() || age > waited) {
             victim = Some((place, pin));
             waited = age;
         }

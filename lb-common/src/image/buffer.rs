@@ -57,4 +57,12 @@ impl Frame for Buffer {
         self.front += bytes;
         Some(())
     }
+
+    fn truncate(&mut self, bytes: usize) -> Option<()> {
+        if bytes > self.len() {
+            return None;
+        }
+        self.bytes.truncate(self.front + bytes);
+        Some(())
+    }
 }

@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::*;
-use crate::abi::{Pin, SLOTS_PER_PAGE};
+use crate::abi::{Pin, SLOTS_PER_PAGE, Ticks};
 use crate::frame::Frame;
 use crate::hash;
 use crate::tables::Pins;
@@ -105,8 +105,8 @@ fn a_pin_table_is_read_back_as_it_was_made() {
 fn a_recorder_notes_look_ups_and_forgets_them_when_asked() {
     let mut image = Image::default();
     image.put_table(0, &[slot(3)]);
-    let pins = PinTable::new(1);
-    let tables = Recorder::new(&image, &pins, Ticks::default());
+    let state = State::new(1);
+    let tables = Recorder::new(&image, &state, 0);
     assert_eq!(tables.slot(0, 0), Some(slot(3)));
     assert_eq!(tables.take_lookups().slot, Some((0, 0, slot(3))));
     assert_eq!(tables.take_lookups(), Lookups::default());
@@ -123,6 +123,17 @@ fn a_buffer_hands_out_headers_only_inside_the_frame() {
     assert!(buffer.header::<Ports>(2).is_none());
     assert!(buffer.header::<Ports>(usize::MAX).is_none());
     assert!(buffer.header_mut::<Ports>(6).is_none());
+}
+
+#[test]
+fn a_buffers_end_comes_nearer_and_never_goes() {
+    let mut buffer = Buffer::new(&[1, 2, 3], 2);
+    assert_eq!(buffer.truncate(4), None);
+    buffer.truncate(2).unwrap();
+    assert_eq!(buffer.as_slice(), [1, 2]);
+    buffer.push_front(1).unwrap();
+    buffer.truncate(2).unwrap();
+    assert_eq!(buffer.as_slice(), [Buffer::POISON, 1]);
 }
 
 #[test]

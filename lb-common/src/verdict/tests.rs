@@ -43,6 +43,7 @@ const fn verdict_word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
         Verdict::Tx => "tx",
+        Verdict::Redirect => "redirect",
         Verdict::Drop => "drop",
     }
 }

@@ -48,6 +48,16 @@ pub struct VlanTag {
     pub ethertype: U16,
 }
 
+/// A tag's control word behind the type that announces it, whatever comes before them.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub struct Announced {
+    /// A type for which [`is_vlan`] holds.
+    pub ethertype: U16,
+    /// [`VlanTag::control`].
+    pub control: U16,
+}
+
 /// Whether a type announces a VLAN tag.
 #[inline]
 pub const fn is_vlan(ethertype: u16) -> bool {

@@ -1,10 +1,13 @@
 //! IPv4 (RFC 791).
 
+use super::checksum::finish;
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Bytes of a header without options.
 pub const HEADER_BYTES: usize = size_of::<Ipv4>();
+/// [`Ipv4::version_ihl`] of a header without options.
+pub const VERSION_WITHOUT_OPTIONS: u8 = 0x45;
 /// "Don't fragment" in [`Ipv4::fragment`].
 pub const DONT_FRAGMENT: u16 = 0x4000;
 /// Mask of the fragment offset in [`Ipv4::fragment`], units of 8 bytes.
@@ -89,12 +92,16 @@ pub fn checksum(header: &Ipv4) -> U16 {
         + source_low
         + destination_high
         + destination_low;
-    // Nine 16-bit terms carry at most 3 bits over; the second fold takes the carry of the first.
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits")]
-    let folded = folded as u16;
-    U16::new(!folded)
+    finish(u64::from(sum))
+}
+
+/// The checksum of a header once [`Ipv4::time_to_live`] is one less (RFC 1624).
+#[inline]
+pub fn checksum_with_a_hop_less(checksum: U16) -> U16 {
+    let sum = u32::from(checksum.get()) + 0x0100;
+    #[expect(clippy::cast_possible_truncation, reason = "the carry is added back")]
+    let folded = (sum + (sum >> 16)) as u16;
+    U16::new(folded)
 }
 
 #[inline]

@@ -56,6 +56,12 @@ impl Ipv6 {
     }
 }
 
+/// Whether a protocol number is that of an extension header, the fragment header aside.
+#[inline]
+pub const fn is_extension(kind: u8) -> bool {
+    Extension { next_header: 0, length: 0 }.bytes(kind).is_some()
+}
+
 /// The first two bytes of an extension header.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -109,6 +115,12 @@ pub struct FragmentHeader {
 }
 
 impl FragmentHeader {
+    /// Whether fragments follow.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        self.offset_more.get() & 1 != 0
+    }
+
     /// Whether it belongs to a fragment other than the first.
     #[inline]
     pub fn is_later_fragment(&self) -> bool {

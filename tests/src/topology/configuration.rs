@@ -41,6 +41,20 @@ pub fn text_for_interface(
     pools: &[(&str, &[Backend])],
     services: &[(&str, IpAddr, &str)],
 ) -> String {
+    file(interface, None, pools, services)
+}
+
+/// One pool with these backends, reached by `encapsulation`, behind one VIP.
+pub fn tunnelled(encapsulation: &str, backends: &[Backend], vip: IpAddr) -> String {
+    file("eth0", Some(encapsulation), &[("web", backends)], &[("web", vip, "web")])
+}
+
+fn file(
+    interface: impl Display,
+    encapsulation: Option<&str>,
+    pools: &[(&str, &[Backend])],
+    services: &[(&str, IpAddr, &str)],
+) -> String {
     let mut text = format!(
         "node:\n  name: edge-1\n  encap_source: {{ ipv4: {BALANCER_V4}, ipv6: \"{BALANCER_V6}\" }}\n\
          interfaces:\n  - {{ name: {interface}, mode: native }}\n\
@@ -48,7 +62,11 @@ pub fn text_for_interface(
     );
     // Writing to a String cannot fail.
     for (pool, backends) in pools {
-        let _ = writeln!(text, "  - name: {pool}\n    backends:");
+        let _ = writeln!(text, "  - name: {pool}");
+        if let Some(encapsulation) = encapsulation {
+            let _ = writeln!(text, "    encapsulation: {encapsulation}");
+        }
+        let _ = writeln!(text, "    backends:");
         for (name, address, weight) in *backends {
             let _ = writeln!(
                 text,

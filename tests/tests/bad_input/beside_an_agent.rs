@@ -49,7 +49,7 @@ fn running_state(topology: &Topology, agent: &Agent) -> Result<RunningState> {
     let items = list.get("items").and_then(Value::as_array).context("no backends")?;
     let pin_dir = &agent.files.pin_dir;
     let mut pins = topology.balancer.list(pin_dir)?;
-    for part in ["v1/links", "v1/maps"] {
+    for part in ["v2/links", "v2/maps"] {
         pins.extend(topology.balancer.list(&pin_dir.join(part))?);
     }
     Ok(RunningState {
@@ -216,7 +216,7 @@ fn pins_are_refused(
 #[test]
 fn pinned_map_of_another_shape() -> Result<()> {
     let swap = |pins: &Path| {
-        let maps = pins.join("v1/maps");
+        let maps = pins.join("v2/maps");
         let [pools, backends, spare] = ["POOLS", "BACKENDS", "SPARE"].map(|name| maps.join(name));
         std::fs::rename(&pools, &spare)?;
         std::fs::rename(&backends, &pools)?;

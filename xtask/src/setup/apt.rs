@@ -36,22 +36,8 @@ impl Apt {
     /// # Errors
     /// When apt-get fails.
     pub(super) fn install(&mut self, label: &str, packages: &[&str]) -> Result<()> {
-        // Downloads have their own place: apt's clean-up may empty the usual one while another apt
-        // runs.
-        let archives = self.files.join("apt");
-        fs::create_dir_all(archives.join("partial"))
-            .with_context(|| format!("cannot make {}", archives.display()))?;
-        if !self.lists_are_fresh {
-            let mut update = apt_get(&archives);
-            update.arg("update");
-            // Old lists are often good enough; if not, the next step fails and says so.
-            let renewed =
-                process::run_logged(label, &self.files.join("apt-update.log"), &mut update);
-            if let Err(error) = renewed {
-                println!("note: package lists were not renewed: {error:#}");
-            }
-            self.lists_are_fresh = true;
-        }
+        self.renew_lists(label)?;
+        let archives = self.archives()?;
         let _services_stay_off = Policy::set(Path::new(POLICY_PATH))?;
         let mut install = apt_get(&archives);
         install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
@@ -59,6 +45,45 @@ impl Apt {
         process::run_logged(&label, &self.files.join("apt-install.log"), &mut install)?;
         fs::remove_dir_all(&archives)
             .with_context(|| format!("cannot remove {}", archives.display()))
+    }
+
+    /// Fetches a package's file into `directory` without installing it.
+    ///
+    /// # Errors
+    /// When apt-get fails.
+    pub(super) fn download(&mut self, label: &str, package: &str, directory: &Path) -> Result<()> {
+        let mut download = apt_get(&self.archives()?);
+        download.args(["download", package]).current_dir(directory);
+        let label = format!("{label}: {package}");
+        process::run_logged(&label, &self.files.join("apt-download.log"), &mut download)
+    }
+
+    /// Brings the package lists up to date, unless that was done already.
+    ///
+    /// # Errors
+    /// When the place for downloads cannot be made.
+    pub(super) fn renew_lists(&mut self, label: &str) -> Result<()> {
+        if self.lists_are_fresh {
+            return Ok(());
+        }
+        let mut update = apt_get(&self.archives()?);
+        update.arg("update");
+        // Old lists are often good enough; if not, the next step fails and says so.
+        let renewed = process::run_logged(label, &self.files.join("apt-update.log"), &mut update);
+        if let Err(error) = renewed {
+            println!("note: package lists were not renewed: {error:#}");
+        }
+        self.lists_are_fresh = true;
+        Ok(())
+    }
+
+    /// Downloads have their own place: apt's clean-up may empty the usual one while another apt
+    /// runs.
+    fn archives(&self) -> Result<PathBuf> {
+        let archives = self.files.join("apt");
+        fs::create_dir_all(archives.join("partial"))
+            .with_context(|| format!("cannot make {}", archives.display()))?;
+        Ok(archives)
     }
 }
 

@@ -122,6 +122,21 @@ pub(super) const BUILD: &[Requirement] = &[
     },
 ];
 
+/// For booting other kernels; nothing else needs these.
+pub(super) const GUESTS: &[Requirement] = &[
+    Requirement {
+        package: "qemu-system-x86",
+        probe: Probe::Program("qemu-system-x86_64"),
+        why: "the machine that other kernels are booted in",
+    },
+    Requirement {
+        package: "kmod",
+        probe: Probe::Program("depmod"),
+        why: "finds out which kernel module needs which",
+    },
+    Requirement { package: "xz-utils", probe: Probe::Program("xz"), why: "unpacks kernel modules" },
+];
+
 /// Those of `all` that are not there.
 pub(super) fn missing(all: &'static [Requirement]) -> Vec<&'static Requirement> {
     all.iter().filter(|requirement| !requirement.is_met()).collect()

@@ -4,7 +4,11 @@ mod written;
 
 use proptest::prelude::*;
 
+use lb_common::abi::{Scheduler, TableRef};
+
+use super::room::{pages_in_use, pages_of};
 use super::*;
+use crate::core::rotation::Rotation;
 use crate::core::samples::{Agent, Step, history};
 
 proptest! {
@@ -79,31 +83,53 @@ proptest! {
             let before = tables(&step.observed);
             for (index, wanted) in &step.target.pools {
                 let (name_hash, after) = &tables(&reached)[index];
+                let pool = step.observed.pools.get(index).copied().unwrap_or_default();
+                let was = Scheduler::from_code(pool.scheduler);
+                let by_client = |scheduler| scheduler == Scheduler::SourceHash;
                 let before = before.get(index).filter(|(name, slots)| {
-                    name == name_hash && slots.len() == after.len() && wanted.keeps_flows
+                    let alike = by_client(was) == by_client(wanted.scheduler);
+                    name == name_hash && slots.len() == after.len() && wanted.keeps_flows && alike
                 });
                 let Some((_, before)) = before else {
                     prop_assert!(after.iter().all(|slot| !slot.consult()));
                     continue;
                 };
+                let pinned = [was, wanted.scheduler].map(Scheduler::pins_every_flow);
                 for (before, after) in before.iter().zip(after) {
-                    assert_remembers(*before, *after);
+                    assert_remembers(*before, *after, pinned);
                 }
             }
         }
     }
 }
 
-/// What the oldest flows of a slot, and those born since its last change, need after the next.
-fn assert_remembers(before: Slot, after: Slot) {
-    if before.current() == after.current() {
-        assert_eq!(before, after, "nothing moves");
-        return;
-    }
-    assert!(after.consult());
+/// What the oldest flows of a slot, and those born since its last change, need after the next. The
+/// scheduler before and the one after may pin every flow.
+fn assert_remembers(before: Slot, after: Slot, pinned: [bool; 2]) {
     let oldest = [before.previous(), before.current()];
     let oldest = oldest.into_iter().find(|backend| *backend != BackendIndex::NONE);
-    assert_eq!(after.previous(), oldest.unwrap_or_default(), "{before:?}");
+    let oldest = oldest.unwrap_or_default();
+    if before.current() != after.current() {
+        assert!(after.consult());
+        let nobody = before.current() == BackendIndex::NONE;
+        let new = if nobody && pinned == [false, true] { after.current() } else { oldest };
+        assert_eq!(
+            after.previous(),
+            if before.previous() == BackendIndex::NONE { new } else { oldest }
+        );
+        return;
+    }
+    match pinned {
+        [true, false] => {
+            assert!(after.consult(), "there may be pins");
+            assert_eq!(after.previous(), before.previous());
+        }
+        [false, true] => {
+            assert!(after.consult(), "what has no pin is old");
+            assert_eq!(after.previous(), oldest, "{before:?}");
+        }
+        [true, true] | [false, false] => assert_eq!(before, after, "nothing moves"),
+    }
 }
 
 fn after(observed: &Image, ops: &[Op]) -> Image {
@@ -129,12 +155,24 @@ fn tables(image: &Image) -> BTreeMap<u32, (u64, Vec<Slot>)> {
 fn assert_holds(image: &Image, target: &Target) {
     assert_eq!(image.services, target.services);
     assert_eq!(image.backends, target.backends);
+    assert_eq!(image.quic_servers, target.quic_servers);
+    assert_eq!(image.egress, target.egress);
     assert!(image.pools.keys().eq(target.pools.keys()));
     for (index, pool) in &target.pools {
         let (name_hash, slots) = &tables(image)[index];
         assert_eq!(*name_hash, pool.name_hash);
         let (steers, wanted) = (slots.iter(), pool.slots.iter());
         assert!(steers.map(|slot| slot.current()).eq(wanted.map(|slot| slot.current())), "{index}");
+        let entry = image.pools[index];
+        assert_eq!(Scheduler::from_code(entry.scheduler), pool.scheduler);
+        assert_eq!(entry.quic_server_id_bytes, pool.quic_server_id_bytes);
+        match &pool.rotation {
+            Rotation::None => assert_eq!(entry.rotation, TableRef::default()),
+            Rotation::Table => assert_eq!(entry.rotation, entry.table),
+            Rotation::Own(slots) => {
+                assert!(image.table(entry.rotation).eq(slots.iter().copied()), "{index}");
+            }
+        }
     }
 }
 
@@ -145,15 +183,24 @@ fn assert_valid(image: &Image) {
     }
     let mut taken = BTreeSet::new();
     for (index, pool) in &image.pools {
-        for page in pages_of(pool.table) {
-            assert!(taken.insert(page), "page {page} of pool {index} is another pool's too");
+        let alone = PoolEntry { rotation: TableRef::default(), ..*pool };
+        let of = if pool.rotation == pool.table { alone } else { *pool };
+        for page in pages_of_pool(&of) {
+            assert!(taken.insert(page), "page {page} of pool {index} is another table's too");
         }
-        for slot in image.table(pool.table) {
+        for slot in image.table(pool.table).chain(image.table(pool.rotation)) {
             for backend in backends_of(slot) {
                 let entry = image.backends.get(&backend);
-                assert_eq!(entry.map(|entry| entry.pool), Some(*index), "{slot:?}");
+                assert_eq!(entry.map(|entry| u32::from(entry.pool)), Some(*index), "{slot:?}");
             }
         }
+    }
+    for (key, backend) in &image.quic_servers {
+        assert_eq!(u32::from(image.backends[backend].pool), key.pool());
+    }
+    for entry in image.backends.values() {
+        let known = entry.flags & BackendEntry::NEXT_HOP_KNOWN != 0;
+        assert!(!known || image.egress.contains(&entry.egress_ifindex));
     }
 }
 
@@ -187,7 +234,10 @@ impl Readers {
         self.pages.extend(pages_in_use(image));
         self.pools.extend(image.services.values().map(|entry| entry.pool));
         let tables = self.pools.iter().filter_map(|index| image.pools.get(index));
-        self.backends.extend(tables.flat_map(|pool| image.table(pool.table)).flat_map(backends_of));
+        let slots =
+            tables.flat_map(|pool| image.table(pool.table).chain(image.table(pool.rotation)));
+        self.backends.extend(slots.flat_map(backends_of));
+        self.backends.extend(image.quic_servers.values());
     }
 
     fn check(&mut self, op: &Op, pages: u32) {
@@ -210,7 +260,11 @@ impl Readers {
             | Op::PutBackend { .. }
             | Op::PutPool { .. }
             | Op::PutService { .. }
-            | Op::RemoveService { .. } => {}
+            | Op::RemoveService { .. }
+            | Op::PutQuicServer { .. }
+            | Op::RemoveQuicServer { .. }
+            | Op::PutEgress { .. }
+            | Op::RemoveEgress { .. } => {}
         }
     }
 }

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use fastrand::Rng;
-use lb_common::abi::BackendEntry;
+use lb_common::abi::{BackendEntry, Features};
 use lb_common::config::Desired;
 use lb_common::datapath::{Context, process};
-use lb_common::image::{Buffer, PinTable, Recorder};
+use lb_common::image::{Buffer, Recorder, State};
 use lb_common::verdict::{PinEvent, Reason};
 use proptest::prelude::*;
 
@@ -22,14 +22,13 @@ use crate::core::effective::effective;
 use crate::core::ids::Ids;
 use crate::core::overrides::{Change, Overrides};
 use crate::core::plan::{Op, carry_out, plan};
-use crate::core::samples::{known_way, parse};
+use crate::core::samples::{LINK, known_way, parse};
 use crate::core::tables::Tables;
 use crate::core::target::{Ways, keep_leaving, target};
 
 const SECOND_NS: u64 = 1_000_000_000;
 const IDLE_S: u64 = 40;
 const UDP_IDLE_S: u64 = 15;
-const IFINDEX: u32 = 7;
 
 /// What the operator has configured of a backend.
 #[derive(Clone, Copy)]
@@ -44,7 +43,8 @@ struct World {
     now_ns: u64,
     wanted: BTreeMap<u8, Wanted>,
     image: Image,
-    pins: PinTable,
+    state: State,
+    scheduler: &'static str,
     windows: Windows,
     flows: BTreeMap<BackendIndex, u64>,
     tables: Tables,
@@ -53,12 +53,17 @@ struct World {
 
 impl World {
     fn new(pin_buckets: u32) -> Self {
+        Self::with_scheduler("maglev", pin_buckets)
+    }
+
+    fn with_scheduler(scheduler: &'static str, pin_buckets: u32) -> Self {
         let up = Wanted { weight: 100, drained: false, down: false };
         let mut world = Self {
             now_ns: 1_000_000 * SECOND_NS,
             wanted: (1..=4).map(|number| (number, up)).collect(),
             image: Image::default(),
-            pins: PinTable::new(pin_buckets),
+            state: State::new(pin_buckets),
+            scheduler,
             windows: Windows::default(),
             flows: BTreeMap::new(),
             tables: Tables::default(),
@@ -79,10 +84,11 @@ impl World {
             "node: {{ name: edge-1, encap_source: {{ ipv4: 10.2.0.2 }} }}\n\
              interfaces: [{{ name: eth0 }}]\n\
              limits: {{ services: 4, pools: 2, backends: 60, table_slots: 65536, pins: 8 }}\n\
-             pools: [{{ name: web, table_slots: 251, flow_idle_timeout: {IDLE_S}s, \
+             pools: [{{ name: web, table_slots: 251, scheduler: {}, flow_idle_timeout: {IDLE_S}s, \
              udp_idle_timeout: {UDP_IDLE_S}s, backends: [{backends}] }}]\n\
              services: [{{ name: web, vip: 203.0.113.10, protocol: tcp, ports: [80], pool: web }}, \
-             {{ name: dns, vip: 203.0.113.10, protocol: udp, ports: [80], pool: web }}]\n"
+             {{ name: dns, vip: 203.0.113.10, protocol: udp, ports: [80], pool: web }}]\n",
+            self.scheduler
         ))
     }
 
@@ -106,9 +112,9 @@ impl World {
                 (address, known_way(address, number))
             })
             .collect();
-        let mut target = target(&desired, &ids, &self.tables, &ways);
+        let mut target = target(&desired, &ids, &self.tables, &ways, &BTreeSet::new());
         let pinned = self.flows.keys().copied().collect();
-        keep_leaving(&mut target, &self.image, &pinned, &ways);
+        keep_leaving(&mut target, &self.image, &pinned, &ways, &desired.limits);
         for (number, wanted) in &self.wanted {
             let index = ids.backend("web", &format!("b{number}")).unwrap();
             if wanted.down {
@@ -141,24 +147,27 @@ impl World {
 
     fn sweep(&mut self) -> Swept {
         let timeouts = timeouts(&self.image);
-        let swept = sweep(&self.image, &mut self.windows, self.pins.iter(), &timeouts, self.now_ns);
+        let pins = self.state.pins.iter();
+        let swept = sweep(&self.image, &mut self.windows, pins, &timeouts, self.now_ns);
         for (pool, number, slot) in &swept.slots {
             let table = self.image.pools[pool].table;
             let (page, offset) = lb_common::datapath::slot_place(table, *number);
             carry_out(&mut self.image, &Op::PutSlot { page, offset, slot: *slot });
         }
         for (position, pin) in &swept.expired {
-            assert!(self.pins.remove(*position, *pin));
+            assert!(self.state.pins.remove(*position, *pin));
         }
         self.flows = swept.flows.clone();
+        self.state.loads.replace(swept.loads.clone());
         swept
     }
 
     /// One packet of a flow: the number of the backend it goes to.
     fn packet(&self, flow: &Flow, opening: bool) -> Option<u8> {
         let mut frame = Buffer::new(&flow.frame(opening), 64);
-        let tables = Recorder::new(&self.image, &self.pins, Ticks::at(self.now_ns));
-        let context = Context { hash_seed: self.hash_seed, ingress_ifindex: IFINDEX };
+        let tables = Recorder::new(&self.image, &self.state, self.now_ns);
+        let context =
+            Context { hash_seed: self.hash_seed, ingress_ifindex: LINK, features: Features::ALL };
         match process(&mut frame, &tables, &context) {
             Reason::Forwarded => {
                 assert_eq!(tables.pin_events(PinEvent::Full), 0, "the table is large enough");
@@ -223,8 +232,12 @@ impl Flow {
     }
 }
 
-/// Something happens to the configuration, to a server, or to the agent.
-fn disturb(world: &mut World, rng: &mut Rng) {
+/// Something happens to the configuration, to a server, or to the agent. The pool's scheduler
+/// becomes one of these.
+fn disturb(world: &mut World, rng: &mut Rng, schedulers: &[&'static str]) {
+    if rng.u8(0..8) == 0 {
+        world.scheduler = schedulers[rng.usize(..schedulers.len())];
+    }
     let number = rng.u8(1..=6);
     let up = Wanted { weight: 100, drained: false, down: false };
     match rng.u8(0..7) {
@@ -245,15 +258,21 @@ fn disturb(world: &mut World, rng: &mut Rng) {
     world.apply();
 }
 
-/// Lives through `seconds` seconds; how many packets stayed, and how many were free to move.
-fn live(seed: u64, seconds: u32, keep_rules: bool) -> Result<(u64, u64), String> {
+/// Lives through `seconds` seconds under one of the schedulers at a time; how many packets stayed,
+/// and how many were free to move.
+fn live(
+    seed: u64,
+    seconds: u32,
+    keep_rules: bool,
+    schedulers: &[&'static str],
+) -> Result<(u64, u64), String> {
     let mut rng = Rng::with_seed(seed);
-    let mut world = World::new(4096);
+    let mut world = World::with_scheduler(schedulers[0], 4096);
     let mut flows: Vec<Flow> = Vec::new();
     let (mut stayed, mut free) = (0, 0);
     for _ in 0..seconds {
         if rng.u8(0..4) == 0 {
-            disturb(&mut world, &mut rng);
+            disturb(&mut world, &mut rng, schedulers);
         }
         if !keep_rules {
             forget_transitions(&mut world);
@@ -334,13 +353,32 @@ proptest! {
 
     #[test]
     fn a_flow_moves_only_when_its_backend_is_down_or_it_was_silent_too_long(seed: u64) {
-        let (stayed, _) = live(seed, 400, true).map_err(TestCaseError::fail)?;
+        let (stayed, _) = live(seed, 400, true, &["maglev"]).map_err(TestCaseError::fail)?;
         prop_assert!(stayed > 1_000, "only {stayed} packets were looked at");
+    }
+
+    #[test]
+    fn nor_does_it_move_with_its_client(seed: u64) {
+        live(seed, 400, true, &["source-hash"]).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn nor_does_it_move_where_every_flow_is_placed(seed: u64) {
+        live(seed, 400, true, &PLACING[..]).map_err(TestCaseError::fail)?;
+    }
+
+    #[test]
+    fn nor_does_it_move_when_flows_are_placed_from_now_on_or_no_longer(seed: u64) {
+        let schedulers = ["maglev", PLACING[(seed % 4) as usize]];
+        live(seed, 400, true, &schedulers).map_err(TestCaseError::fail)?;
     }
 }
 
+/// Schedulers that place every flow.
+const PLACING: [&str; 4] = ["round-robin", "weighted-round-robin", "least-connections", "random"];
+
 #[test]
 fn without_the_rules_flows_are_broken() {
-    let broken = (0..10).filter(|seed| live(*seed, 400, false).is_err()).count();
+    let broken = (0..10).filter(|seed| live(*seed, 400, false, &["maglev"]).is_err()).count();
     assert_eq!(broken, 10);
 }

@@ -81,9 +81,9 @@ fn a_pool_without_anyone_to_take_traffic_has_a_table_of_empty_slots() {
 
     assert_eq!(tables.slots("api").to_vec(), [Slot::default(); 251]);
     assert!(tables.shares("api").is_empty());
-    assert!(tables.backends("api").is_empty());
+    assert!(tables.weights("api").is_empty());
     let both = ["b1", "b2"].map(|name| ids.backend("web", name).unwrap());
-    assert_eq!(tables.backends("web"), BTreeSet::from(both));
+    assert_eq!(tables.weights("web"), BTreeMap::from([(both[0], 100), (both[1], 300)]));
 }
 
 #[test]

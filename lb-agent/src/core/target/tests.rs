@@ -9,14 +9,14 @@ use super::*;
 use crate::core::effective::effective;
 use crate::core::overrides::Overrides;
 use crate::core::samples::{self, Sample, known_way, limits, sample};
-use crate::core::way::Link;
+use crate::core::way::{Link, LinkKind};
 
 /// The target of a configuration on new maps.
 fn fresh(desired: &Desired, ways: &Ways) -> (Target, Ids) {
     let ids = Ids::default().assign(desired).unwrap();
     let mut tables = Tables::default();
     tables.update(desired, &effective(desired, &Overrides::default()), &ids).unwrap();
-    (target(desired, &ids, &tables, ways), ids)
+    (target(desired, &ids, &tables, ways, &BTreeSet::new()), ids)
 }
 
 /// The same configuration with all its lists in another order.
@@ -53,7 +53,8 @@ proptest! {
         let desired = sample.desired(&limits);
         let (target, ids) = fresh(&desired, &sample.ways());
         let ports: usize = desired.services.values().map(|service| service.ports.len()).sum();
-        prop_assert_eq!(target.services.len(), ports);
+        let vips: BTreeSet<_> = desired.services.values().map(|service| service.vip).collect();
+        prop_assert_eq!(target.services.len(), ports + vips.len());
         for (name, service) in &desired.services {
             let keys: Vec<_> = service_keys(service).collect();
             prop_assert_eq!(keys.len(), service.ports.len());
@@ -75,7 +76,7 @@ proptest! {
                     prop_assert_eq!(*slot, Slot::default());
                     continue;
                 };
-                prop_assert_eq!(backend.pool, *index);
+                prop_assert_eq!(u32::from(backend.pool), *index);
             }
         }
     }
@@ -96,7 +97,7 @@ proptest! {
         for (index, pool) in &target.pools {
             let slots = pool.slots.iter().filter(|slot| slot.current() == BackendIndex::NONE).count();
             let accept = target.backends.values().any(|entry| {
-                entry.pool == *index && entry.flags & BackendEntry::ACCEPTS_NEW != 0
+                u32::from(entry.pool) == *index && entry.flags & BackendEntry::ACCEPTS_NEW != 0
             });
             prop_assert_eq!(slots, if accept { 0 } else { pool.slots.len() });
         }
@@ -117,10 +118,10 @@ fn entries(ways: &Ways) -> (BackendEntry, BackendEntry) {
 fn a_backend_is_wrapped_in_its_own_family_from_the_nodes_address_of_it() {
     let (v4, v6) = entries(&Ways::new());
 
-    assert_eq!(v4.encapsulation, BackendEntry::ENCAP_IPIP_V4);
+    assert_eq!(v4.encapsulation, abi::Encapsulation::IpipV4.code());
     assert_eq!(v4.outer_destination, [10, 3, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(v4.outer_source, [10, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    assert_eq!(v6.encapsulation, BackendEntry::ENCAP_IPIP_V6);
+    assert_eq!(v6.encapsulation, abi::Encapsulation::IpipV6.code());
     assert_eq!(v6.outer_destination, [0xfd, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     assert_eq!(v6.outer_source, [0xfd, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     assert_eq!(v4.name_hash, NameHash::of_backend("web", "v4").0);
@@ -133,7 +134,7 @@ fn a_known_way_fills_in_the_next_hop_of_that_backend_alone() {
 
     assert_eq!(v4.next_hop_mac, [2, 0, 0, 0, 1, 9]);
     assert_eq!(v4.source_mac, [2, 0, 0, 0, 0, 1]);
-    assert_eq!((v4.egress_ifindex, v4.mtu_bytes), (7, 1500));
+    assert_eq!((v4.egress_ifindex, v4.mtu_bytes), (samples::LINK, 1500));
     let up = BackendEntry::USABLE | BackendEntry::ACCEPTS_NEW;
     assert_eq!(v4.flags, up | BackendEntry::NEXT_HOP_KNOWN);
     assert_eq!(v6.flags, up);
@@ -142,7 +143,9 @@ fn a_known_way_fills_in_the_next_hop_of_that_backend_alone() {
 #[test]
 fn an_unknown_way_leaves_the_next_hop_unset() {
     let address: IpAddr = "10.3.0.2".parse().unwrap();
-    let link = Link { index: 7, name: "eth0".into(), mac: [2; 6], mtu_bytes: 1500, up: true };
+    let (index, name) = (7, "eth0".to_owned());
+    let kind = LinkKind::Plain;
+    let link = Link { index, name, mac: [2; 6], mtu_bytes: 1500, up: true, kind };
     let problem = "the neighbour does not answer".to_owned();
     let unknown = Way::Unknown { gateway: Some(address), link: Some(link), problem };
 
@@ -168,8 +171,9 @@ fn a_service_of_any_port_has_one_key_with_port_0() {
     let services = "[{ name: all, vip: 203.0.113.10, protocol: udp, ports: [0], pool: web }]";
     let (target, _) = fresh(&samples::desired(POOLS, services), &Ways::new());
 
-    let key = ServiceKey::new("203.0.113.10".parse().unwrap(), 17, 0);
-    assert_eq!(target.services.keys().collect::<Vec<_>>(), [&key]);
+    let vip = "203.0.113.10".parse().unwrap();
+    let key = ServiceKey::new(vip, 17, 0);
+    assert_eq!(target.services.keys().collect::<Vec<_>>(), [&vip_key(vip), &key]);
     assert_eq!(key, key.any_port());
 }
 
@@ -197,6 +201,9 @@ fn a_pool_with_an_idle_timeout_of_zero_keeps_no_flows() {
     assert!(keeps_not.pools.values().all(|pool| !pool.keeps_flows));
 }
 
+const LIMITS: Limits =
+    Limits { services: 16, pools: 8, backends: 30, table_slots: 1024, pins: 8, fragments: 8 };
+
 const V6_ALONE: &str = "{ name: v6, address: 'fd00:3::2' }";
 
 /// Maps with both backends of [`POOLS`], whose table has this one slot (from `v4` and `v6`); the
@@ -209,7 +216,9 @@ fn leaving(slot: impl Fn(BackendIndex, BackendIndex) -> Slot) -> (Image, Target,
     assert_eq!((after.backend("web", "v4"), target.backends.len()), (Some(v4), 1));
     let mut observed = Image { backends: both.backends, ..Image::default() };
     observed.put_table(0, &[slot(v4, v6)]);
-    observed.pools.insert(0, PoolEntry { table: TableRef::new(0, 1), name_hash: 1 });
+    observed
+        .pools
+        .insert(0, PoolEntry { table: TableRef::new(0, 1), name_hash: 1, ..PoolEntry::default() });
     (observed, target, v6)
 }
 
@@ -218,7 +227,7 @@ fn a_backend_that_left_stays_while_a_slot_or_a_pin_names_it() {
     let stays = |slot: fn(BackendIndex, BackendIndex) -> Slot, pinned: bool| {
         let (observed, mut target, v6) = leaving(slot);
         let pinned = pinned.then_some(v6).into_iter().collect();
-        keep_leaving(&mut target, &observed, &pinned, &Ways::new());
+        keep_leaving(&mut target, &observed, &pinned, &Ways::new(), &LIMITS);
         target.backends.contains_key(&v6)
     };
     assert!(stays(|_, v6| Slot::clean(v6), false), "new flows went to it a moment ago");
@@ -238,7 +247,7 @@ fn a_backend_that_left_goes_at_once_if_its_pool_keeps_no_flows_or_left_too() {
     without_pool.pools.clear();
 
     for mut target in [restless, without_pool] {
-        keep_leaving(&mut target, &observed, &pinned, &Ways::new());
+        keep_leaving(&mut target, &observed, &pinned, &Ways::new(), &LIMITS);
         assert!(!target.backends.contains_key(&v6));
     }
 }
@@ -252,7 +261,7 @@ fn a_backend_that_left_takes_no_new_flows_and_its_way_is_followed() {
     let address: IpAddr = "fd00:3::2".parse().unwrap();
     let ways = Ways::from([(address, known_way(address, 9))]);
 
-    keep_leaving(&mut target, &observed, &BTreeSet::new(), &ways);
+    keep_leaving(&mut target, &observed, &BTreeSet::new(), &ways, &LIMITS);
 
     let entry = target.backends.remove(&v6).unwrap();
     assert_eq!(entry.flags, BackendEntry::USABLE | BackendEntry::NEXT_HOP_KNOWN);

@@ -22,7 +22,8 @@ fn filling() -> Vec<plan::Op> {
     let desired = parse(
         "node: { name: edge-1, encap_source: { ipv4: 10.2.0.2 } }\n\
          interfaces: [{ name: eth0 }]\n\
-         limits: { services: 16, pools: 8, backends: 30, table_slots: 16384, pins: 64 }\n\
+         limits: { services: 16, pools: 8, backends: 30, table_slots: 16384, pins: 64, \
+         fragments: 64 }\n\
          pools: [{ name: web, table_slots: 1031, backends: [\n\
            { name: web-1, address: 10.3.0.2 }, { name: web-2, address: 10.3.0.3 } ] }]\n\
          services: [{ name: web, vip: 203.0.113.10, protocol: tcp, ports: [80, 443], pool: web }]\n",
@@ -34,7 +35,7 @@ fn filling() -> Vec<plan::Op> {
     tables.update(&desired, &effective, &ids).unwrap();
     let address = "10.3.0.2".parse().unwrap();
     let ways = target::Ways::from([(address, known_way(address, 1))]);
-    let target = target::target(&desired, &ids, &tables, &ways);
+    let target = target::target(&desired, &ids, &tables, &ways, &BTreeSet::new());
     plan::plan(&Image::default(), &target, &LIMITS, &BTreeSet::new()).unwrap()
 }
 
@@ -43,7 +44,7 @@ fn fill(datapath: &mut Datapath) -> Image {
         datapath.maps.execute(op).unwrap();
     }
     let image = datapath.maps.observe().unwrap();
-    assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (2, 1, 2));
+    assert_eq!((image.services.len(), image.pools.len(), image.backends.len()), (3, 1, 2));
     image
 }
 
@@ -145,6 +146,7 @@ fn pinned_maps_of_another_size_are_refused_and_nothing_is_changed() {
         (map::TABLE_PAGES, Limits { table_slots: 2 * LIMITS.table_slots, ..LIMITS }),
         (map::BACKENDS, Limits { backends: 31, ..LIMITS }),
         (map::PINS, Limits { pins: 128, ..LIMITS }),
+        (map::FRAGMENTS, Limits { fragments: 128, ..LIMITS }),
     ];
 
     for (name, limits) in others {

@@ -36,27 +36,22 @@ impl<T: FromBytes + IntoBytes + Immutable, const N: usize> MappedArray<T, N> {
         })
     }
 
-    /// Writes an element. A change of one word is one store. For more, the first word is zero from
-    /// before the first store to after the last: an entry without a table or an MTU takes no
-    /// packet, so none is sent by half of the old entry and half of the new.
+    /// One element; empty behind the last.
+    pub(super) fn read(&self, index: usize) -> T {
+        let cells = self.words.words().get(index * N..).unwrap_or_default();
+        let mut words = [0; N];
+        for (word, cell) in words.iter_mut().zip(cells) {
+            *word = cell.load(Ordering::Acquire);
+        }
+        from_words(words)
+    }
+
+    /// Writes those words of an element that change, the last first, each by one store.
     pub(super) fn put(&self, index: usize, value: &T) {
         let words: [u64; N] = to_words(value);
         let cells = self.words.words().get(index * N..).unwrap_or_default();
-        let changed: Vec<_> = cells
-            .iter()
-            .zip(words)
-            .filter(|(cell, word)| cell.load(Ordering::Relaxed) != *word)
-            .collect();
-        if changed.len() > 1
-            && let Some(first) = cells.first()
-        {
-            first.store(0, Ordering::SeqCst);
-            for (cell, word) in changed.into_iter().rev() {
-                cell.store(word, Ordering::Release);
-            }
-            first.store(words.first().copied().unwrap_or(0), Ordering::Release);
-        } else {
-            for (cell, word) in changed {
+        for (cell, word) in cells.iter().zip(words).rev() {
+            if cell.load(Ordering::Relaxed) != word {
                 cell.store(word, Ordering::Release);
             }
         }

@@ -1,9 +1,14 @@
 //! Sizes, and every operation on real maps. Needs root.
 
-use lb_common::abi::{TableRef, Ticks};
+use std::collections::BTreeMap;
+
+use aya::maps::{MapType, PerCpuValues};
+use lb_common::abi::{PinState, SLOTS_PER_PAGE, Ticks};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
+use lb_common::verdict::{PinEvent, Reason};
 use proptest::prelude::*;
 
+use super::shapes::MMAPABLE;
 use super::*;
 use crate::core::plan::carry_out;
 use crate::core::samples::{Agent, desired, history};
@@ -13,9 +18,9 @@ use crate::io::lab::{LIMITS, load};
 /// An image without pages that no pool uses, each table in whole pages: what can be read back.
 fn readable(image: &Image) -> Image {
     let mut readable = Image { pages: BTreeMap::new(), ..image.clone() };
-    for pool in image.pools.values() {
-        let slots: Vec<Slot> = image.table(pool.table).collect();
-        readable.put_table(pool.table.first_page(), &slots);
+    for table in image.pools.values().flat_map(|pool| [pool.table, pool.rotation]) {
+        let slots: Vec<Slot> = image.table(table).collect();
+        readable.put_table(table.first_page(), &slots);
     }
     readable
 }
@@ -62,7 +67,8 @@ fn the_first_and_the_last_element_of_every_map_can_be_written() {
     };
     let pool = |index, first_page, slots| {
         let table = TableRef::new(first_page, slots);
-        Op::PutPool { index, entry: PoolEntry { table, name_hash: u64::from(index) + 1 } }
+        let name_hash = u64::from(index) + 1;
+        Op::PutPool { index, entry: PoolEntry { table, name_hash, ..PoolEntry::default() } }
     };
     let ops = [
         backend(1),
@@ -88,10 +94,12 @@ fn one_slot_is_changed_and_its_neighbours_are_not() {
     let [a, b] = [1, 2].map(|index| BackendIndex::new(index).unwrap());
     let slots: Vec<Slot> = (0..1_031).map(|_| Slot::in_transition(a, b)).collect();
     let mut image = Image::default();
+    let table = TableRef::new(3, 1_031);
+    let entry = PoolEntry { table, name_hash: 1, ..PoolEntry::default() };
     let put = |page, offset| Op::PutSlot { page, offset, slot: Slot::clean(b) };
     let ops = [
         Op::PutTable { first_page: 3, slots: slots.into() },
-        Op::PutPool { index: 1, entry: PoolEntry { table: TableRef::new(3, 1_031), name_hash: 1 } },
+        Op::PutPool { index: 1, entry },
         put(3, 0),
         put(3, 7),
         put(3, SLOTS_PER_PAGE - 1),
@@ -114,7 +122,8 @@ fn one_slot_is_changed_and_its_neighbours_are_not() {
 fn a_pin_is_read_back_and_removed_only_as_it_was_read() {
     let maps = load(None, LIMITS).unwrap().maps;
     let pin = |flow: u64| {
-        Pin::new(flow << 32, BackendIndex::new(30).unwrap(), Ticks::at(77 << 30)).embryonic(true)
+        Pin::new(flow << 32, BackendIndex::new(30).unwrap(), Ticks::at(77 << 30))
+            .in_state(PinState::Embryonic)
     };
     assert_eq!(maps.pins().collect::<Vec<_>>(), [Pin::EMPTY; 64]);
 
@@ -126,7 +135,10 @@ fn a_pin_is_read_back_and_removed_only_as_it_was_read() {
 
     let found: Vec<_> = maps.pins().enumerate().filter(|(_, pin)| !pin.is_empty()).collect();
     assert_eq!(found, [(0, pin(0)), (63, pin(63))]);
-    assert!(!maps.remove_pin(63, pin(63).embryonic(false)), "a packet has changed it since");
+    assert!(
+        !maps.remove_pin(63, pin(63).in_state(PinState::Established)),
+        "a packet has changed it since"
+    );
     assert!(maps.remove_pin(63, pin(63)));
     assert_eq!(maps.pins().position(|found| found == pin(0)), Some(0));
     assert_eq!(maps.pins().filter(|pin| !pin.is_empty()).count(), 1);
@@ -134,7 +146,7 @@ fn a_pin_is_read_back_and_removed_only_as_it_was_read() {
 
 #[test]
 fn services_that_fill_their_map_can_all_be_replaced() {
-    let mut maps = load(None, Limits { services: 2, ..LIMITS }).unwrap().maps;
+    let mut maps = load(None, Limits { services: 3, ..LIMITS }).unwrap().maps;
     let web = |ports: &str| {
         let services = format!(
             "[{{ name: web, vip: 203.0.113.10, protocol: tcp, ports: [{ports}], pool: web }}]"
@@ -142,7 +154,7 @@ fn services_that_fill_their_map_can_all_be_replaced() {
         let backends = "[{ name: web-1, address: 10.3.0.2 }]";
         let pools = format!("[{{ name: web, table_slots: 251, backends: {backends} }}]");
         let mut desired = desired(&pools, &services);
-        desired.limits = Limits { services: 2, ..LIMITS };
+        desired.limits = Limits { services: 3, ..LIMITS };
         desired
     };
     let mut agent = Agent::default();
@@ -225,11 +237,17 @@ fn every_map_has_the_size_that_its_limit_says() {
         sizes,
         [
             ("SERVICES", 24, 16, 16),
-            ("POOLS", 4, 16, 8),
+            ("POOLS", 4, 32, 8),
             ("TABLE_PAGES", 4, 4096, 16),
             // Index 0 stands for "none", so there is one more than the limit.
             ("BACKENDS", 4, 64, 31),
             ("PINS", 4, 64, 8),
+            ("FRAGMENTS", 4, 64, 8),
+            ("LOADS", 4, 8, 31),
+            ("TURNS", 4, 8, 8),
+            ("QUIC_SERVERS", 24, 8, 30),
+            ("EGRESS", 4, 8, 1024),
+            ("REPLY_BUDGETS", 4, 8, 2),
             ("REASON_COUNTERS", 4, 16, reasons),
             ("PIN_COUNTERS", 4, 16, events),
             ("SERVICE_COUNTERS", 4, 16, 16),
@@ -239,7 +257,7 @@ fn every_map_has_the_size_that_its_limit_says() {
     let mapped: Vec<_> =
         shapes(&LIMITS).into_iter().filter(|shape| shape.flags == MMAPABLE).collect();
     assert!(mapped.iter().all(|shape| shape.map_type == MapType::Array));
-    assert_eq!(mapped.len(), 4);
+    assert_eq!(mapped.len(), 7);
 }
 
 #[test]
@@ -249,9 +267,10 @@ fn the_memory_told_is_that_of_every_limit_and_cpu() {
 
     assert_eq!(with(Limits { table_slots: LIMITS.table_slots + 1024, ..LIMITS }), 4096);
     // An entry, and a counter on each of two CPUs with its pointer.
-    assert_eq!(with(Limits { backends: 31, ..LIMITS }), 64 + 2 * 16 + 8);
+    assert_eq!(with(Limits { backends: 31, ..LIMITS }), 64 + 8 + 2 * 16 + 8);
     assert_eq!(with(Limits { services: 17, ..LIMITS }), (24 + 16 + 64) + 2 * 16 + 8);
-    assert_eq!(with(Limits { pools: 9, ..LIMITS }), 16);
+    assert_eq!(with(Limits { pools: 9, ..LIMITS }), 32 + 8);
     assert_eq!(with(Limits { pins: LIMITS.pins + 8, ..LIMITS }), 64);
+    assert_eq!(with(Limits { fragments: LIMITS.fragments + 8, ..LIMITS }), 64);
     assert!(memory_bytes(&LIMITS, 4) > base);
 }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{
+    InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType, LinkMessage,
+};
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
@@ -16,7 +18,7 @@ use netlink_packet_route::route::{
 };
 use nix::errno::Errno;
 
-use super::{Link, NO_MAC, Way};
+use super::{Link, LinkKind, NO_MAC, Way};
 
 /// Interface and address: link-local addresses repeat on every interface.
 pub(super) type NeighbourKey = (u32, IpAddr);
@@ -61,7 +63,39 @@ pub(super) fn link(message: &LinkMessage) -> Option<Link> {
         mac,
         mtu_bytes: mtu_bytes?,
         up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+        kind: kind(&message.attributes),
     })
+}
+
+/// What an interface is made of.
+fn kind(attributes: &[LinkAttribute]) -> LinkKind {
+    let infos = attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    let parent = attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Link(index) => Some(*index),
+        _ => None,
+    });
+    let bond_mode = |info: &LinkInfo| match info {
+        LinkInfo::Data(InfoData::Bond(bond)) => bond.iter().find_map(|field| match field {
+            InfoBond::Mode(mode) => Some(mode.to_string()),
+            _ => None,
+        }),
+        _ => None,
+    };
+    for info in infos.into_iter().flatten() {
+        match info {
+            LinkInfo::Kind(InfoKind::Veth) => return LinkKind::Veth,
+            LinkInfo::Kind(InfoKind::Vlan) => return LinkKind::Vlan { parent },
+            LinkInfo::Kind(InfoKind::Bond) => {
+                let mode = infos.into_iter().flatten().find_map(bond_mode);
+                return LinkKind::Bond { mode: mode.unwrap_or_else(|| "unknown".to_owned()) };
+            }
+            _ => {}
+        }
+    }
+    LinkKind::Plain
 }
 
 /// The neighbour a message describes: its key, and its MAC address if it may be used.

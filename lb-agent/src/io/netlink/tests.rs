@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::num::NonZeroI32;
 
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use netlink_packet_route::link::{
+    BondMode, InfoBond, InfoData, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkLayerType,
+    LinkMessage,
+};
 use netlink_packet_route::neighbour::{NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteLwEnCapType, RouteMessage, RouteMetric, RouteType, RouteVia,
@@ -14,7 +17,7 @@ use nix::errno::Errno;
 use rtnetlink::packet_core::ErrorMessage;
 
 use super::parse::{self, Neighbours, Route};
-use super::{Link, NO_MAC, NetlinkError, Way, note_refusal};
+use super::{Link, LinkKind, NO_MAC, NetlinkError, Way, note_refusal};
 
 mod changes;
 mod lab;
@@ -39,7 +42,26 @@ fn link_message(flags: LinkFlags) -> LinkMessage {
 }
 
 fn eth0(up: bool) -> Link {
-    Link { index: 3, name: "eth0".to_owned(), mac: MAC, mtu_bytes: 1600, up }
+    let (index, name) = (3, "eth0".to_owned());
+    Link { index, name, mac: MAC, mtu_bytes: 1600, up, kind: LinkKind::Plain }
+}
+
+#[test]
+fn a_link_says_what_it_is_made_of() {
+    let kind = |attributes: &[LinkAttribute]| {
+        let mut message = link_message(LinkFlags::Up);
+        message.attributes.extend_from_slice(attributes);
+        parse::link(&message).unwrap().kind
+    };
+    let info = |infos: &[LinkInfo]| LinkAttribute::LinkInfo(infos.to_vec());
+    assert_eq!(kind(&[]), LinkKind::Plain);
+    assert_eq!(kind(&[info(&[LinkInfo::Kind(InfoKind::Dummy)])]), LinkKind::Plain);
+    assert_eq!(kind(&[info(&[LinkInfo::Kind(InfoKind::Veth)])]), LinkKind::Veth);
+    let vlan = info(&[LinkInfo::Kind(InfoKind::Vlan)]);
+    assert_eq!(kind(&[LinkAttribute::Link(4), vlan]), LinkKind::Vlan { parent: Some(4) });
+    let mode = InfoData::Bond(vec![InfoBond::MiiMon(100), InfoBond::Mode(BondMode::Ieee8023Ad)]);
+    let bond = info(&[LinkInfo::Kind(InfoKind::Bond), LinkInfo::Data(mode)]);
+    assert_eq!(kind(&[bond]), LinkKind::Bond { mode: "802.3ad".to_owned() });
 }
 
 fn neighbour_message(state: NeighbourState, mac: Option<[u8; 6]>) -> NeighbourMessage {

@@ -28,10 +28,11 @@ fn an_open_pin_directory_has_the_layout_that_the_version_says() {
     let root = bpffs.pin_dir();
     let pins = bpffs.pins();
 
-    assert_eq!(pins.map(map::SERVICES), root.join("v1/maps/SERVICES"));
-    assert_eq!(pins.link(7, false), root.join("v1/links/native-7"));
-    assert_eq!(pins.link(7, true), root.join("v1/links/generic-7"));
-    assert_eq!(names(&root.join("v1")), ["links", "maps"]);
+    let ours = root.join(format!("v{LAYOUT_VERSION}"));
+    assert_eq!(pins.map(map::SERVICES), ours.join("maps/SERVICES"));
+    assert_eq!(pins.link(7, false), ours.join("links/native-7"));
+    assert_eq!(pins.link(7, true), ours.join("links/generic-7"));
+    assert_eq!(names(&ours), ["links", "maps"]);
     assert_eq!(pins.links().unwrap(), []);
     assert!(!pins.check(&shapes(&LIMITS)).unwrap(), "nothing is pinned yet");
 }
@@ -60,7 +61,8 @@ fn pins_of_another_layout_are_refused_and_left_alone() {
     let error = Pins::open(&bpffs.pin_dir()).unwrap_err();
 
     assert!(matches!(&error, PinError::OtherLayout { found, .. } if found == "v0"), "{error}");
-    assert!(error.to_string().contains("holds pins of layout v0, and this agent speaks layout v1"));
+    let told = format!("holds pins of layout v0, and this agent speaks layout v{LAYOUT_VERSION}");
+    assert!(error.to_string().contains(&told), "{error}");
     assert_eq!(names(&bpffs.pin_dir()), ["v0"]);
 }
 
@@ -115,13 +117,19 @@ fn links_are_listed_with_their_mode() {
 
 #[test]
 fn a_directory_that_holds_anything_else_is_neither_used_nor_emptied() {
-    for (foreign, dir) in
-        [("theirs", false), ("v1x", true), ("v", true), ("v1/theirs", true), ("v1/maps/dir", true)]
-    {
+    let ours = |below: &str| format!("v{LAYOUT_VERSION}/{below}");
+    let foreign = [
+        ("theirs".to_owned(), false),
+        ("v1x".to_owned(), true),
+        ("v".to_owned(), true),
+        (ours("theirs"), true),
+        (ours("maps/dir"), true),
+    ];
+    for (foreign, dir) in foreign {
         let bpffs = Bpffs::mount();
         drop(load(Some(&bpffs.pins()), LIMITS).unwrap());
         let root = bpffs.pin_dir();
-        let path = root.join(foreign);
+        let path = root.join(&foreign);
         if dir {
             fs::create_dir(&path).unwrap();
         } else {

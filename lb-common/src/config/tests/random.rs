@@ -1,8 +1,10 @@
 //! Claims about texts nobody thought of.
 
+use std::collections::BTreeMap;
 use std::format;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::string::{String, ToString};
+use std::vec;
 use std::vec::Vec;
 
 use proptest::prelude::*;
@@ -10,8 +12,8 @@ use proptest::prelude::*;
 use super::{BASE, parse};
 use crate::config::Desired;
 use crate::config::file::{
-    BackendFile, ClusterFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, InterfaceFile,
-    LimitsFile, NodeFile, PoolFile, ServiceFile,
+    BackendFile, ClusterFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, IcmpFile,
+    InterfaceFile, LimitsFile, NodeFile, PoolFile, QuicFile, ServiceFile,
 };
 use crate::config::{Encapsulation, HealthVia, Mode, Protocol, Scheduler};
 
@@ -30,15 +32,29 @@ fn health() -> impl Strategy<Value = HealthFile> {
     )
 }
 
+const SCHEDULERS: [Scheduler; 6] = [
+    Scheduler::Maglev,
+    Scheduler::SourceHash,
+    Scheduler::RoundRobin,
+    Scheduler::WeightedRoundRobin,
+    Scheduler::LeastConnections,
+    Scheduler::Random,
+];
+
+const ENCAPSULATIONS: [Encapsulation; 4] =
+    [Encapsulation::Ipip, Encapsulation::Gue, Encapsulation::Gre, Encapsulation::L2];
+
 /// A pool whose backends have addresses that no other pool's have: by `number`.
 fn pool(number: u16) -> impl Strategy<Value = PoolFile> {
     let sizes = prop::sample::select(&[251_i64, 1021, 65_521][..]);
     let backends = proptest::collection::vec((any::<bool>(), 0..=1000_i64, 0..=255_i64), 0..6);
-    (sizes, proptest::option::of(health()), backends).prop_map(
-        move |(table_slots, health, backends)| PoolFile {
+    let how = (prop::sample::select(&SCHEDULERS[..]), prop::sample::select(&ENCAPSULATIONS[..]));
+    (sizes, how, proptest::option::of(health()), backends).prop_map(
+        move |(table_slots, (scheduler, encapsulation), health, backends)| PoolFile {
             name: format!("pool.{number}"),
-            scheduler: Scheduler::Maglev,
-            encapsulation: Encapsulation::Ipip,
+            scheduler,
+            encapsulation,
+            quic: vec![QuicFile { config_id: 3, server_id_bytes: 2 }],
             table_slots,
             flow_idle_timeout: "90s".into(),
             udp_idle_timeout: Some("1500ms".into()),
@@ -55,6 +71,7 @@ fn pool(number: u16) -> impl Strategy<Value = PoolFile> {
                     },
                     weight,
                     tier,
+                    quic_server_id: (tier % 2 == 0).then(|| format!("a0{index:02x}")),
                 })
                 .collect(),
         },
@@ -83,7 +100,12 @@ fn valid_file() -> impl Strategy<Value = ConfigFile> {
     (pools, services(3), proptest::option::of("[ -~]{16,40}")).prop_map(
         |(pools, services, hash_seed)| {
             let mut file = ConfigFile {
-                node: NodeFile { name: "edge".into(), encap_source: EncapSourceFile::default() },
+                node: NodeFile {
+                    name: "edge".into(),
+                    encap_source: EncapSourceFile::default(),
+                    gue_port: 6080,
+                    icmp: IcmpFile::default(),
+                },
                 interfaces: Vec::from([InterfaceFile { name: "eth0".into(), mode: Mode::Native }]),
                 cluster: ClusterFile { hash_seed },
                 limits: LimitsFile::default(),
@@ -91,7 +113,7 @@ fn valid_file() -> impl Strategy<Value = ConfigFile> {
                 services,
             };
             file.node.encap_source.ipv4 = Some("10.255.0.1".into());
-            file.node.encap_source.ipv6 = Some("fd00:ffff::1".into());
+            file.node.encap_source.ipv6 = Some("fd00:ffff::/64".into());
             file
         },
     )
@@ -103,6 +125,8 @@ fn says_the_same(desired: &Desired, file: &ConfigFile) -> bool {
         let checked = &desired.pools[&pool.name];
         checked.backends.len() == pool.backends.len()
             && i64::from(checked.table_slots) == pool.table_slots
+            && (checked.scheduler, checked.encapsulation) == (pool.scheduler, pool.encapsulation)
+            && checked.quic == BTreeMap::from([(3, 2)])
             && checked.flow_idle_timeout.as_secs() == 90
             && checked.udp_idle_timeout.as_millis() == 1500
             && checked.health.is_some() == pool.health.is_some()
@@ -111,6 +135,8 @@ fn says_the_same(desired: &Desired, file: &ConfigFile) -> bool {
                 checked.address.to_string() == backend.address
                     && i64::from(checked.weight.value()) == backend.weight
                     && i64::from(checked.tier) == backend.tier
+                    && checked.quic_server_id.as_ref().map(ToString::to_string)
+                        == backend.quic_server_id
             })
     };
     let service_says = |service: &ServiceFile| {

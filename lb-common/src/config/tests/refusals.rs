@@ -1,5 +1,6 @@
 //! One row for each kind of mistake: the edit of the valid text, and the message in full.
 
+mod sizes;
 mod values;
 
 use std::string::{String, ToString};
@@ -105,7 +106,7 @@ const WRONG_FORMS: &[Row] = &[
     (
         "weight: 50",
         "zone: 50",
-        "12:9: pools[0].backends[1].zone: unknown field; known here: name, address, weight, tier",
+        "12:9: pools[0].backends[1].zone: unknown field; known here: name, address, weight, tier, quic_server_id",
     ),
     ("    vip: 203.0.113.10\n", "", "14:5: services[0]: missing field \"vip\""),
     (
@@ -136,12 +137,17 @@ const WRONG_FORMS: &[Row] = &[
     (
         "    health:",
         "    scheduler: rr\n    health:",
-        "6:16: pools[0].scheduler: \"rr\" is not one of: maglev",
+        "6:16: pools[0].scheduler: \"rr\" is not one of: maglev, source-hash, round-robin, weighted-round-robin, least-connections, random",
     ),
     (
         "    health:",
         "    encapsulation: vxlan\n    health:",
-        "6:20: pools[0].encapsulation: \"vxlan\" is not one of: ipip",
+        "6:20: pools[0].encapsulation: \"vxlan\" is not one of: ipip, gue, gre, l2",
+    ),
+    (
+        "    health:",
+        "    quic:\n    health:",
+        "6:9: pools[0].quic: invalid type: nothing, expected a list",
     ),
     (
         "name: eth0",

@@ -6,13 +6,15 @@ use std::net::IpAddr;
 use std::string::{String, ToString};
 use std::time::Duration;
 
-use super::values;
-use crate::config::desired::{Backend, HealthCheck, HealthKind, Pool, Weight};
+use super::{quic, values};
+use crate::config::desired::{Backend, Encapsulation, HealthCheck, HealthKind, Pool, Weight};
 use crate::config::error::Findings;
 use crate::config::file::{
     BackendFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, PoolFile, default, limit,
 };
 use crate::config::position::Path;
+use crate::config::prefix::Prefix;
+use crate::config::quic::ServerId;
 use crate::maglev::is_prime;
 
 /// Every pool of the file, by name.
@@ -57,15 +59,17 @@ impl Surroundings<'_> {
     fn pool(&self, file: &PoolFile, path: &Path<'_>, findings: &mut Findings) -> Option<Pool> {
         let table_slots = table_slots(file, &path.field("table_slots"), findings);
         let idle = idle_timeouts(file, path, findings);
+        let quic = quic::configurations(&file.quic, &path.field("quic"), findings);
         let health = file.health.as_ref();
         let health = health.map(|file| health_check(file, &path.field("health"), findings));
-        let backends = self.backends(&file.backends, &path.field("backends"), findings);
+        let backends = self.backends(file, &path.field("backends"), findings);
         Some(Pool {
             scheduler: file.scheduler,
             encapsulation: file.encapsulation,
             table_slots: table_slots?,
             flow_idle_timeout: idle?.0,
             udp_idle_timeout: idle?.1,
+            quic: quic?,
             health: health.flatten(),
             backends: backends?,
         })
@@ -73,17 +77,19 @@ impl Surroundings<'_> {
 
     fn backends(
         &self,
-        files: &[BackendFile],
+        pool: &PoolFile,
         list: &Path<'_>,
         findings: &mut Findings,
     ) -> Option<BTreeMap<String, Backend>> {
+        let files = &pool.backends;
+        let server_ids = quic::server_ids(files, &pool.quic, list, findings);
         values::unique_names(files.iter().map(|file| file.name.as_str()), list, findings);
         let mut backends = Some(BTreeMap::new());
         let mut first_with = BTreeMap::new();
-        for (index, file) in files.iter().enumerate() {
+        for (index, (file, server_id)) in files.iter().zip(server_ids).enumerate() {
             let path = list.item(index);
             let name = values::name(&file.name, &path.field("name"), findings);
-            let backend = backend(file, &path, findings);
+            let backend = backend(file, server_id, &path, findings);
             if let Some(Backend { address, .. }) = backend {
                 let path = path.field("address");
                 if let Some(first) = first_with.get(&address) {
@@ -97,7 +103,10 @@ impl Surroundings<'_> {
             }
             insert(&mut backends, name, backend);
         }
-        self.outer_sources(&first_with, list, findings);
+        // Frames that are not wrapped keep the source that they came with.
+        if pool.encapsulation != Encapsulation::L2 {
+            self.outer_sources(&first_with, list, findings);
+        }
         backends
     }
 
@@ -105,6 +114,12 @@ impl Surroundings<'_> {
         if self.vips.contains(&address) {
             // The balancer would send packets for it to itself, for ever.
             findings.add(path, format!("{address} is the VIP of a service"));
+        }
+        let sources = [&self.source.ipv4, &self.source.ipv6].into_iter().flatten();
+        let mut sources = sources.filter_map(|text| text.parse::<Prefix>().ok());
+        if let Some(source) = sources.find(|source| source.contains(address)) {
+            // It would take packets from itself.
+            findings.add(path, format!("{address} is among node.encap_source, {source}"));
         }
     }
 
@@ -147,6 +162,12 @@ fn idle_timeouts(
         None => (flow?, flow?.min(default::UDP_IDLE)),
         Some(udp) => (flow?, udp?),
     };
+    if flow.is_zero() && file.scheduler.in_maps().pins_every_flow() {
+        let name = file.scheduler.name();
+        let message = format!("scheduler {name} has to remember each flow, for longer than 0s");
+        findings.add(&path.field("flow_idle_timeout"), message);
+        return None;
+    }
     if udp > flow {
         let message = "is longer than flow_idle_timeout, the time a change is remembered";
         findings.add(&path.field("udp_idle_timeout"), message);
@@ -155,7 +176,12 @@ fn idle_timeouts(
     Some((flow, udp))
 }
 
-fn backend(file: &BackendFile, path: &Path<'_>, findings: &mut Findings) -> Option<Backend> {
+fn backend(
+    file: &BackendFile,
+    quic_server_id: Option<ServerId>,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<Backend> {
     let address = values::address(&file.address, &path.field("address"), findings);
     let weight = values::in_range(file.weight, &limit::WEIGHT, &path.field("weight"), findings);
     let tier = values::in_range(file.tier, &limit::TIER, &path.field("tier"), findings);
@@ -163,6 +189,7 @@ fn backend(file: &BackendFile, path: &Path<'_>, findings: &mut Findings) -> Opti
         address: address?,
         weight: Weight::new(weight?.into())?,
         tier: u8::try_from(tier?).ok()?,
+        quic_server_id,
     })
 }
 

@@ -39,7 +39,7 @@ pub(super) fn services(
 /// What the services share.
 struct Checks<'a> {
     /// Names of the pools.
-    pools: Vec<&'a str>,
+    pools: BTreeSet<&'a str>,
     /// Who has taken a VIP, protocol and port.
     owners: BTreeMap<(IpAddr, Protocol, u16), &'a str>,
 }
@@ -84,10 +84,11 @@ impl<'a> Checks<'a> {
     }
 
     fn pool(&self, name: &str, path: &Path<'_>, findings: &mut Findings) {
-        if self.pools.contains(&name) {
+        if self.pools.contains(name) {
             return;
         }
-        let hint = closest(name, &self.pools)
+        let known: Vec<_> = self.pools.iter().copied().collect();
+        let hint = closest(name, &known)
             .map(|near| format!("; did you mean \"{near}\"?"))
             .unwrap_or_default();
         findings.add(path, format!("there is no pool {name:?}{hint}"));

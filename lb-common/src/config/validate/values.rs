@@ -6,13 +6,15 @@ use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::format;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::string::{String, ToString};
 use std::time::Duration;
 
 use crate::config::error::Findings;
+use crate::config::file::limit;
 use crate::config::name::{NAME_MAX_BYTES, is_name};
 use crate::config::position::Path;
+use crate::config::prefix::{Prefix, PrefixError};
 
 /// Longest name of an interface, bytes: the kernel's IFNAMSIZ less the terminating zero.
 const MAX_INTERFACE_NAME_BYTES: usize = 15;
@@ -67,36 +69,57 @@ pub(super) fn unique_names<'a>(
 
 /// An IPv4 or IPv6 address of one host.
 pub(super) fn address(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<IpAddr> {
-    host(text.parse::<IpAddr>().ok(), text, "an IPv4 or IPv6", path, findings)
-}
-
-/// An IPv4 address of one host.
-pub(super) fn ipv4(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<Ipv4Addr> {
-    host(text.parse::<Ipv4Addr>().ok(), text, "an IPv4", path, findings)
-}
-
-/// An IPv6 address of one host.
-pub(super) fn ipv6(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<Ipv6Addr> {
-    host(text.parse::<Ipv6Addr>().ok(), text, "an IPv6", path, findings)
-}
-
-fn host<A: Copy + Into<IpAddr>>(
-    address: Option<A>,
-    text: &str,
-    kind: &str,
-    path: &Path<'_>,
-    findings: &mut Findings,
-) -> Option<A> {
-    let Some(address) = address else {
-        findings.add(path, format!("{text:?} is not {kind} address"));
+    let Ok(address) = text.parse::<IpAddr>() else {
+        findings.add(path, format!("{text:?} is not an IPv4 or IPv6 address"));
         return None;
     };
-    let special = special_use(address.into());
-    if let Some(special) = special {
+    if let Some(special) = special_use(address) {
         findings.add(path, format!("{text} is {special}, not the address of a host"));
         return None;
     }
     Some(address)
+}
+
+/// What IPv4 outer headers say as their source.
+pub(super) fn source_v4(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<Prefix> {
+    let is_ipv4 = |prefix: &Prefix| prefix.address().is_ipv4();
+    source(text, (is_ipv4, "an IPv4"), &limit::SOURCE_BITS_V4, path, findings)
+}
+
+/// What IPv6 outer headers say as their source.
+pub(super) fn source_v6(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<Prefix> {
+    let is_ipv6 = |prefix: &Prefix| prefix.address().is_ipv6();
+    source(text, (is_ipv6, "an IPv6"), &limit::SOURCE_BITS_V6, path, findings)
+}
+
+fn source(
+    text: &str,
+    (is_of_the_family, family): (impl Fn(&Prefix) -> bool, &str),
+    bits: &RangeInclusive<u8>,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<Prefix> {
+    let prefix = match text.parse::<Prefix>() {
+        Ok(prefix) if is_of_the_family(&prefix) => prefix,
+        Ok(_) | Err(PrefixError::NoPrefix { .. }) => {
+            findings.add(path, format!("{text:?} is not {family} address or prefix"));
+            return None;
+        }
+        Err(error @ (PrefixError::TooLong { .. } | PrefixError::HostBits { .. })) => {
+            findings.add(path, error.to_string());
+            return None;
+        }
+    };
+    if !bits.contains(&prefix.bits()) {
+        findings.add(path, format!("the length of {prefix} is not in {}", span(bits)));
+        return None;
+    }
+    if let Some(special) = special_use(prefix.address()).or_else(|| special_use(prefix.last())) {
+        let what = if prefix.is_host() { "is" } else { "holds" };
+        findings.add(path, format!("{text} {what} {special}, not the address of a host"));
+        return None;
+    }
+    Some(prefix)
 }
 
 /// What an address is, if packets cannot be sent to one host by it.

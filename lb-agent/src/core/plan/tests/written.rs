@@ -1,5 +1,6 @@
 //! Plans that are written out: their order, their room, and what they leave in transition.
 
+use lb_common::abi::TableRef;
 use lb_common::config::Desired;
 
 use super::{Readers, after, assert_holds, assert_valid, is_afresh, tables};
@@ -16,13 +17,13 @@ fn target_of(desired: &Desired, ids: &mut Ids) -> Target {
     *ids = ids.assign(desired).unwrap();
     let mut tables = Tables::default();
     tables.update(desired, &effective(desired, &Overrides::default()), ids).unwrap();
-    target(desired, ids, &tables, &Ways::new())
+    target(desired, ids, &tables, &Ways::new(), &BTreeSet::new())
 }
 
-/// The plan in maps of which nothing else is read.
 /// Maps with room for anything but tables, of which they hold this many pages.
 const fn with_pages(pages: u32) -> Limits {
-    Limits { services: 16, pools: 16, backends: 16, table_slots: pages * SLOTS_PER_PAGE, pins: 8 }
+    let table_slots = pages * SLOTS_PER_PAGE;
+    Limits { services: 16, pools: 16, backends: 16, table_slots, pins: 8, fragments: 8 }
 }
 
 fn plan_in(observed: &Image, target: &Target, pages: u32) -> Vec<Op> {
@@ -55,9 +56,10 @@ fn what_is_referred_to_comes_first_and_goes_last() {
     let there = plan_in(&Image::default(), &full, 4);
     let back = plan_in(&after(&Image::default(), &there), &empty, 4);
 
-    let coming = "ResetBackend PutBackend PutTable PutPool ResetService PutService PutService";
+    let coming =
+        "ResetBackend PutBackend PutTable PutPool ResetService PutService PutService PutService";
     assert_eq!(names(&there), coming);
-    let going = "RemoveService RemoveService AwaitReaders RemovePool RemoveBackend";
+    let going = "RemoveService RemoveService RemoveService AwaitReaders RemovePool RemoveBackend";
     assert_eq!(names(&back), going);
 }
 
@@ -79,7 +81,8 @@ fn pages_that_this_plan_released_are_written_only_after_readers_were_awaited() {
 
     let ops = plan_in(&observed, &target_of(&two_pools(50), &mut ids), 3);
 
-    assert_eq!(names(&ops), "PutTable PutPool AwaitReaders PutTable PutPool");
+    let both = "PutTable PutPool AwaitReaders PutTable PutPool";
+    assert_eq!(names(&ops), format!("PutBackend PutBackend {both}"));
 }
 
 #[test]
@@ -92,15 +95,20 @@ fn pages_that_an_earlier_plan_released_are_written_only_after_readers_were_await
 
     assert_eq!(next.resting.len(), 1);
     let both = "PutTable PutPool AwaitReaders PutTable PutPool";
-    assert_eq!(names(&next.ops), format!("AwaitReaders {both}"));
-    let observed = next.observed;
-    assert_eq!(names(&plan_in(&observed, &next.target, 3)), both, "had they gone by");
+    let weights = "PutBackend PutBackend";
+    assert_eq!(names(&next.ops), format!("{weights} AwaitReaders {both}"));
+    let gone_by = names(&plan_in(&next.observed, &next.target, 3));
+    assert_eq!(gone_by, format!("{weights} {both}"));
 }
 
 #[test]
 fn pages_rest_until_readers_are_awaited_or_a_table_stands_there_again() {
     let at = |pages: &[u32]| {
-        let pool = |page: &u32| PoolEntry { table: TableRef::new(*page, 251), name_hash: 1 };
+        let pool = |page: &u32| PoolEntry {
+            table: TableRef::new(*page, 251),
+            name_hash: 1,
+            ..PoolEntry::default()
+        };
         let pools = (0..).zip(pages.iter().map(pool)).collect();
         Image { pools, ..Image::default() }
     };
@@ -181,7 +189,7 @@ fn services_that_fill_their_map_can_all_be_replaced() {
     let mut agent = Agent::default();
     let mut change = |ports: &str| {
         let mut desired = desired(WEB, &WEB_SERVICE.replace("80, 443", ports));
-        desired.limits.services = 2;
+        desired.limits.services = 3;
         agent.change(&desired, &Ways::new()).unwrap()
     };
     change("80, 443");

@@ -8,7 +8,7 @@ fn when_all_is_quiet_every_slot_is_clean_and_every_pin_gone() {
     let mut world = World::new(64);
     let mut flows = Vec::new();
     for _ in 0..20 {
-        disturb(&mut world, &mut rng);
+        disturb(&mut world, &mut rng, &["maglev"]);
         for _ in 0..20 {
             open_flow(&world, &mut rng, &mut flows).unwrap();
         }
@@ -19,7 +19,7 @@ fn when_all_is_quiet_every_slot_is_clean_and_every_pin_gone() {
         world.tick();
     }
     assert!(world.slots().all(|slot| !slot.consult()));
-    assert!(world.pins.iter().all(Pin::is_empty));
+    assert!(world.state.pins.iter().all(Pin::is_empty));
     assert_eq!(world.sweep(), Swept::default());
 }
 
@@ -88,7 +88,7 @@ fn embryonic_pins_go_in_seconds_and_established_ones_in_their_time() {
     let flow = |port, udp| Flow { port, udp, pause_s: 1, backend: 0, last_ns: 0, lost: false };
     let home = world.packet(&flow(4000, false), true).unwrap();
     world.drain_to(home % 4 + 1);
-    let count = |world: &World| world.pins.iter().filter(|pin| !pin.is_empty()).count();
+    let count = |world: &World| world.state.pins.iter().filter(|pin| !pin.is_empty()).count();
     // In slots that have moved: a SYN, an old TCP flow, an old UDP flow.
     let mut made = [false; 3];
     for port in 4000.. {

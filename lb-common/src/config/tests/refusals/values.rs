@@ -1,9 +1,6 @@
 //! Rows for values that have the right form and make no sense.
 
-use std::vec::Vec;
-
 use super::{Row, check};
-use crate::config::tests::{edited, refused};
 
 #[test]
 fn wrong_addresses_are_refused_with_their_place() {
@@ -69,12 +66,47 @@ const WRONG_ADDRESSES: &[Row] = &[
     (
         "ipv4: 10.2.0.2",
         "ipv4: \"fd00::1\"",
-        "1:45: node.encap_source.ipv4: \"fd00::1\" is not an IPv4 address",
+        "1:45: node.encap_source.ipv4: \"fd00::1\" is not an IPv4 address or prefix",
     ),
     (
         "\"fd00:2::2\"",
         "10.2.0.3",
-        "1:61: node.encap_source.ipv6: \"10.2.0.3\" is not an IPv6 address",
+        "1:61: node.encap_source.ipv6: \"10.2.0.3\" is not an IPv6 address or prefix",
+    ),
+    (
+        "10.2.0.2",
+        "10.2.0.2/24",
+        "1:45: node.encap_source.ipv4: 10.2.0.2/24 has bits set behind the prefix",
+    ),
+    (
+        "10.2.0.2",
+        "16.0.0.0/7",
+        "1:45: node.encap_source.ipv4: the length of 16.0.0.0/7 is not in 8..=32",
+    ),
+    (
+        "10.2.0.2",
+        "10.2.0.2/33",
+        "1:45: node.encap_source.ipv4: /33 is longer than the 32 bits of an address",
+    ),
+    (
+        "10.2.0.2",
+        "255.255.0.0/16",
+        "1:45: node.encap_source.ipv4: 255.255.0.0/16 holds the broadcast address, not the address of a host",
+    ),
+    (
+        "\"fd00:2::2\"",
+        "\"fe80::/64\"",
+        "1:61: node.encap_source.ipv6: fe80::/64 holds a link-local address, not the address of a host",
+    ),
+    (
+        "\"fd00:2::2\"",
+        "\"2000::/3\"",
+        "1:61: node.encap_source.ipv6: the length of 2000::/3 is not in 16..=128",
+    ),
+    (
+        "10.2.0.2",
+        "10.3.0.0/24",
+        "9:18: pools[0].backends[0].address: 10.3.0.2 is among node.encap_source, 10.3.0.0/24",
     ),
     (
         "ipv4: 10.2.0.2, ",
@@ -172,72 +204,56 @@ const WRONG_NUMBERS: &[Row] = &[
         "path: /, interval: 200ms",
         "6:13: pools[0].health.timeout: 500ms is not shorter than the interval, 200ms",
     ),
+    ("edge-1,", "edge-1, gue_port: 0,", "1:33: node.gue_port: 0 is not in 1..=65535"),
+    (
+        "edge-1,",
+        "edge-1, icmp: { errors_per_second: -1 },",
+        "1:50: node.icmp.errors_per_second: -1 is not in 0..=1000000",
+    ),
+    (
+        "edge-1,",
+        "edge-1, icmp: { echoes_per_second: 1000001 },",
+        "1:50: node.icmp.echoes_per_second: 1000001 is not in 0..=1000000",
+    ),
+    (
+        "    health:",
+        "    scheduler: random\n    flow_idle_timeout: 0s\n    health:",
+        "7:24: pools[0].flow_idle_timeout: scheduler random has to remember each flow, for longer than 0s",
+    ),
     ("path: /healthz", "path: /, rise: 0", "6:42: pools[0].health.rise: 0 is not in 1..=100"),
     ("path: /healthz", "path: /, fall: 101", "6:42: pools[0].health.fall: 101 is not in 1..=100"),
 ];
 
 #[test]
-fn configurations_that_outgrow_the_maps_are_refused_with_their_place() {
-    check(WRONG_SIZES);
+fn wrong_names_in_quic_connection_ids_are_refused_with_their_place() {
+    check(WRONG_QUIC);
 }
 
-const WRONG_SIZES: &[Row] = &[
+const WRONG_QUIC: &[Row] = &[
     (
-        "interfaces:",
-        "cluster: { hash_seed: too short }\ninterfaces:",
-        "2:23: cluster.hash_seed: must be 16..=1024 characters long",
+        "    health:",
+        "    quic: [{ config_id: 7, server_id_bytes: 16 }]\n    health:",
+        "6:25: pools[0].quic[0].config_id: 7 is not in 0..=6\n\
+         edge.yaml:6:45: pools[0].quic[0].server_id_bytes: 16 is not in 1..=15",
     ),
     (
-        "interfaces:",
-        "limits: { services: 0 }\ninterfaces:",
-        "2:21: limits.services: 0 is not in 1..=1048576",
+        "    health:",
+        "    quic: [{ config_id: 1, server_id_bytes: 2 }, { config_id: 1, server_id_bytes: 3 }]\n    health:",
+        "6:63: pools[0].quic[1].config_id: 1 is the configuration of pools[0].quic[0] already",
     ),
     (
-        "interfaces:",
-        "limits: { pools: 65537 }\ninterfaces:",
-        "2:18: limits.pools: 65537 is not in 1..=65536",
+        "weight: 50",
+        "quic_server_id: 0a0",
+        "12:25: pools[0].backends[1].quic_server_id: \"0a0\" is not 1..=15 bytes of two hexadecimal digits each",
     ),
     (
-        "interfaces:",
-        "limits: { backends: 32767 }\ninterfaces:",
-        "2:21: limits.backends: 32767 is not in 1..=32766",
+        "weight: 50",
+        "quic_server_id: 0a0b",
+        "12:25: pools[0].backends[1].quic_server_id: none of the pool's quic configurations has ids of 2 bytes",
     ),
     (
-        "interfaces:",
-        "limits: { pins: 7 }\ninterfaces:",
-        "2:17: limits.pins: 7 is not in 8..=134217728",
-    ),
-    (
-        "interfaces:",
-        "limits: { services: 1 }\ninterfaces:",
-        "15:3: services: 2 ports of services are more than limits.services = 1",
-    ),
-    (
-        "interfaces:",
-        "limits: { backends: 1 }\ninterfaces:",
-        "6:3: pools: 2 backends are more than limits.backends = 1",
-    ),
-    (
-        "services:\n",
-        "  - { name: b, backends: [] }\nlimits: { pools: 1 }\nservices:\n",
-        "5:3: pools: 2 pools are more than limits.pools = 1",
-    ),
-    (
-        "interfaces:",
-        "limits: { table_slots: 130000 }\ninterfaces:",
-        "6:3: pools: 131072 table slots (all pools, the largest twice, in pages of 1024) are more than limits.table_slots = 130048",
+        "    backends:\n      - name: web-1\n",
+        "    quic: [{ config_id: 1, server_id_bytes: 1 }]\n    backends:\n      - name: web-0\n        address: 10.3.0.9\n        quic_server_id: aa\n      - name: web-1\n        quic_server_id: AA\n",
+        "13:25: pools[0].backends[1].quic_server_id: aa is the id of pools[0].backends[0] already",
     ),
 ];
-
-#[test]
-fn more_backends_than_slots_are_refused() {
-    let backend =
-        |number| std::format!("      - {{ name: b{number}, address: 10.9.0.{number} }}\n");
-    let many = (0..252).map(backend).collect::<Vec<_>>().concat();
-    let text = edited("      - name: web-1\n", &(many + "      - name: web-1\n"))
-        .replace("    health:", "    table_slots: 251\n    health:");
-    assert_eq!(
-        refused(&text),
-        "edge.yaml:6:18: pools[0].table_slots: 251 slots are too few for 254 backends"
-    );
-}

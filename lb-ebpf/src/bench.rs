@@ -1,0 +1,44 @@
+//! lb-bench: the programs that the balancer is measured with. `cargo xtask bench` loads them.
+//!
+//! A driver that makes packets and calls its target with them; a target that does nothing, which
+//! is what the driver itself costs; constant encapsulations, which are the floor; and a generator
+//! of live frames. The pipeline is not in here: the driver's tail call from a subprogram needs BTF,
+//! which the kernel refuses as a whole for some Rust types (enums with data), and the compiler may
+//! put one into the signature of a function at any time.
+
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+#![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
+
+#[path = "bench/driver.rs"]
+mod driver;
+mod frame;
+#[path = "bench/live.rs"]
+mod live;
+#[path = "bench/null.rs"]
+mod null;
+#[path = "bench/packets.rs"]
+mod packets;
+
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+
+/// Target that does nothing: what is left is the driver.
+#[xdp]
+pub fn pass(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+#[cfg(target_arch = "bpf")]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    // Never reached: the verifier refuses the program if any path leads here.
+    loop {}
+}
+
+/// The clock is for programs with a licence that the kernel's is compatible with.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
