@@ -38,7 +38,7 @@ use crate::http::{self, Tally};
 use crate::process::run;
 
 /// Time one command of ours may take.
-pub const COMMAND_LIMIT: Duration = Duration::from_secs(20);
+pub const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 
 /// The whole network. Dropped, it takes all its processes and namespaces with it.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use super::report::{self, Report};
 use crate::process::{Process, wait_until};
 
 /// Time a guest gets from power on to power off. Two of them on two idle cores take a minute.
-const DEADLINE: Duration = Duration::from_mins(10);
+const DEADLINE: Duration = Duration::from_mins(20);
 /// Emulated hardware. One processor each: with two, two guests on two cores took a fifth longer.
 const HARDWARE: [&str; 8] =
     ["-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024"];

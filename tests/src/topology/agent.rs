@@ -14,7 +14,7 @@ use super::{COMMAND_LIMIT, binary};
 use crate::process::{Finished, Process, run, wait_until};
 
 /// Time an agent gets to load its programs and answer.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_mins(3);
 
 /// Where one agent keeps everything.
 #[derive(Clone, Debug)]

@@ -21,7 +21,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use crate::process::{run, run_with_input};
 
 /// Time an `ip` or `ethtool` command may take.
-const COMMAND_LIMIT: Duration = Duration::from_secs(20);
+const COMMAND_LIMIT: Duration = Duration::from_mins(1);
 
 /// Where every host has its private bpffs.
 pub const BPFFS: &str = "/sys/fs/bpf";
