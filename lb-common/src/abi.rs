@@ -3,9 +3,8 @@
 //! Every type here is plain bytes without padding (zerocopy's derives refuse any). Entries are
 //! built from 8-byte words, and the agent stores whole words. What the program reads with one load,
 //! a table reference, a slot, a pin, it sees whole. A backend entry it reads field by field, so the
-//! agent closes an entry in use (its first word is zero, an MTU of 0 takes no packet) while it
-//! changes more than one word of it; a packet that is already past the MTU may still take a part
-//! of each. Any change of a type, a size or a meaning raises [`LAYOUT_VERSION`]; a golden test holds
+//! agent takes [`BackendEntry::NEXT_HOP_KNOWN`] from an entry in use while it changes the way to it;
+//! a packet that has seen the flag already may still take a part of each. Any change of a type, a size or a meaning raises [`LAYOUT_VERSION`]; a golden test holds
 //! the two together.
 //!
 //! Addresses are 16 bytes in network order; an IPv4 address fills the first four.

@@ -8,6 +8,7 @@
 mod desired;
 mod error;
 pub mod file;
+mod memory;
 mod name;
 mod position;
 mod prefix;
@@ -20,6 +21,7 @@ pub use desired::{
     Mode, Node, Pool, Protocol, Scheduler, Service, Weight,
 };
 pub use error::{ConfigError, Problem};
+pub use memory::{EGRESS_MAX, MapMemory};
 pub use name::{NAME_MAX_BYTES, is_name};
 pub use prefix::{Prefix, PrefixError};
 pub use quic::ServerId;

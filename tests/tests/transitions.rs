@@ -13,6 +13,8 @@ mod ends;
 mod maps;
 #[path = "transitions/openings.rs"]
 mod openings;
+#[path = "transitions/schedulers.rs"]
+mod schedulers;
 #[path = "transitions/traffic.rs"]
 mod traffic;
 

@@ -28,7 +28,6 @@ use crate::io::capabilities;
 use crate::io::datapath_log::Forwarding;
 use crate::io::files;
 use crate::io::host::Host;
-use crate::io::maps::memory_bytes;
 use crate::io::netlink::{Changes, Netlink};
 use crate::io::pins::Pins;
 use crate::io::state_file::{State, StateFile};
@@ -322,7 +321,7 @@ fn names_by_index(desired: &Desired, ids: &Ids) -> BTreeMap<BackendIndex, (Strin
 
 /// Says what the maps are about to take, before they take it.
 fn log_memory(limits: &Limits, host: &Host) {
-    let bytes = memory_bytes(limits, host.possible_cpus);
+    let bytes = limits.map_memory().on(host.possible_cpus);
     info!(mebibytes = bytes.div_ceil(1 << 20), "memory of the maps, all of it set aside at once");
 }
 

@@ -18,7 +18,7 @@ use super::flows;
 use crate::core::effective::{EffectivePool, State};
 use crate::core::way::{Link, LinkKind, Way};
 use crate::io::api_server::Answer;
-use crate::io::maps::{MapsError, memory_bytes};
+use crate::io::maps::MapsError;
 use crate::io::pins::mode_name;
 
 /// The agent as a whole.
@@ -38,7 +38,7 @@ pub(super) fn status(agent: &Agent) -> Answer {
         services: agent.desired.services.len(),
         pools: agent.desired.pools.len(),
         backends: agent.desired.pools.values().map(|pool| pool.backends.len()).sum(),
-        map_memory_bytes: memory_bytes(&agent.desired.limits, agent.host.possible_cpus),
+        map_memory_bytes: agent.desired.limits.map_memory().on(agent.host.possible_cpus),
         pins: flows::pin_status(agent).map_err(|error| unreadable(&error))?,
         reasons: counters.into_iter().map(|(reason, count)| reason_count(reason, count)).collect(),
         warnings: warnings(agent),

@@ -8,7 +8,9 @@ use lb_common::abi::{
     self, BackendEntry, BackendIndex, PoolEntry, QuicKey, ServiceEntry, ServiceKey, Slot,
     address_bytes,
 };
-use lb_common::config::{Backend, Desired, Encapsulation, Limits, Node, Pool, Prefix, Service};
+use lb_common::config::{
+    Backend, Desired, EGRESS_MAX, Encapsulation, Limits, Node, Pool, Prefix, Service,
+};
 use lb_common::image::Image;
 use lb_common::wire::protocol;
 
@@ -18,9 +20,6 @@ use super::tables::Tables;
 use super::way::Way;
 
 pub use super::way::Ways;
-
-/// Interfaces that packets may leave by, at most: as many as the map has room for.
-pub const EGRESS_MAX: u32 = 1024;
 
 /// The wanted contents of the maps. Where tables lie is the plan's to choose.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -29,9 +29,7 @@ use crate::core::plan::{Op, pages_of_pool};
 use arrays::{MappedArray, from_words, mapped, to_words, typed};
 use counters::reset;
 
-pub use shapes::{
-    backend_places, fragment_buckets, memory_bytes, pin_buckets, shapes, table_pages,
-};
+pub use shapes::{backend_places, fragment_buckets, pin_buckets, shapes, table_pages};
 
 type KeyWords = [u64; words_of::<ServiceKey>()];
 type QuicWords = [u64; words_of::<QuicKey>()];

@@ -25,12 +25,15 @@ struct ConfigFile {
 pub(super) fn validate(context: &Context<'_>, source: &Source) -> Result<Exit, CtlError> {
     let ConfigFile { origin, text } = read(source)?;
     let desired = config::parse(&origin, &text).map_err(CtlError::InvalidConfig)?;
+    let memory = desired.limits.map_memory();
     let checked = CheckedConfig {
         file: origin,
         valid: true,
         services: desired.services.len(),
         pools: desired.pools.len(),
         backends: desired.pools.values().map(|pool| pool.backends.len()).sum(),
+        map_memory_bytes: memory.fixed_bytes,
+        map_memory_bytes_per_cpu: memory.per_cpu_bytes,
     };
     let document = render::local(LocalItem::new("ConfigCheck", checked))?;
     if context.options.format.is_text() {

@@ -3,6 +3,7 @@
 use lb_common::api::{Change, ChangeKind, ConfigDiff, ConfigText, Item};
 use serde::Serialize;
 
+use super::number::bytes;
 use super::table::{Cell, Palette, Table, Tone};
 use super::{LocalItem, View};
 use crate::error::plural;
@@ -74,16 +75,23 @@ pub(crate) struct CheckedConfig {
     pub(crate) pools: usize,
     /// Number of backends.
     pub(crate) backends: usize,
+    /// What the maps of its limits take of a host's memory.
+    pub(crate) map_memory_bytes: u64,
+    /// And more for each possible CPU.
+    pub(crate) map_memory_bytes_per_cpu: u64,
 }
 
 impl View for LocalItem<CheckedConfig> {
     fn text(&self, _wide: bool, _palette: Palette) -> String {
         let CheckedConfig { file, services, pools, backends, .. } = &self.item;
         format!(
-            "{file} is valid: {services} service{}, {pools} pool{}, {backends} backend{}\n",
+            "{file} is valid: {services} service{}, {pools} pool{}, {backends} backend{}\n\
+             memory of its maps: {}, and {} for each CPU\n",
             plural(*services),
             plural(*pools),
-            plural(*backends)
+            plural(*backends),
+            bytes(self.item.map_memory_bytes),
+            bytes(self.item.map_memory_bytes_per_cpu),
         )
     }
 

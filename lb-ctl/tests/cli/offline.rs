@@ -16,15 +16,23 @@ services:
   - { name: web, vip: 203.0.113.10, protocol: tcp, ports: [80], pool: web }
 ";
 
+/// The maps of the default limits.
+const MEMORY_BYTES: u64 = 45_531_392;
+const VALID_TEXT: &str = "<stdin> is valid: 1 service, 1 pool, 2 backends\n\
+    memory of its maps: 43.4MiB, and 512KiB for each CPU\n";
+
 #[test]
 fn a_valid_file_is_counted() {
     let ran = run_with_stdin(nowhere(), "config validate -", VALID);
-    assert_eq!(ran.expect_quiet(0), "<stdin> is valid: 1 service, 1 pool, 2 backends\n");
+    assert_eq!(ran.expect_quiet(0), VALID_TEXT);
     let ran = run_with_stdin(nowhere(), "config validate - -o json", VALID);
     let document: Value = serde_json::from_str(&ran.expect_quiet(0)).unwrap();
     let expected = json!({
         "apiVersion": "lb/v1", "kind": "ConfigCheck",
-        "item": {"file": "<stdin>", "valid": true, "services": 1, "pools": 1, "backends": 2}
+        "item": {
+            "file": "<stdin>", "valid": true, "services": 1, "pools": 1, "backends": 2,
+            "map_memory_bytes": MEMORY_BYTES, "map_memory_bytes_per_cpu": 524_640,
+        }
     });
     assert_eq!(document, expected);
     assert_eq!(run_with_stdin(nowhere(), "config validate - -q", VALID).expect_quiet(0), "");

@@ -1,5 +1,6 @@
 //! Plans between random configurations, cut off anywhere; and a few that are written out.
 
+mod scheduling;
 mod written;
 
 use proptest::prelude::*;

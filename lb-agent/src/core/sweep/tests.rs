@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use fastrand::Rng;
-use lb_common::abi::{BackendEntry, Features};
+use lb_common::abi::{BackendEntry, Features, pin_bucket};
 use lb_common::config::Desired;
-use lb_common::datapath::{Context, process};
+use lb_common::datapath::{Context, classify, pool_hash, process};
 use lb_common::image::{Buffer, Recorder, State};
 use lb_common::verdict::{PinEvent, Reason};
 use proptest::prelude::*;
@@ -29,6 +29,8 @@ use crate::core::target::{Ways, keep_leaving, target};
 const SECOND_NS: u64 = 1_000_000_000;
 const IDLE_S: u64 = 40;
 const UDP_IDLE_S: u64 = 15;
+/// Of the pin table of a long life.
+const PIN_BUCKETS: u32 = 4096;
 
 /// What the operator has configured of a backend.
 #[derive(Clone, Copy)]
@@ -179,6 +181,17 @@ impl World {
         }
     }
 
+    /// What tells a flow's pin from others: its bucket and its tag. Flows of one client in a pool that
+    /// hashes clients have most of the tag in common, so that two in a few millions share a pin.
+    fn pin_place(&self, flow: &Flow) -> (u32, u64) {
+        let packet = classify(&Buffer::new(&flow.frame(false), 0)).unwrap();
+        let context =
+            Context { hash_seed: self.hash_seed, ingress_ifindex: LINK, features: Features::ALL };
+        let pool = self.image.pools.values().next().unwrap();
+        let hash = pool_hash(&context, pool, &packet.flow);
+        (pin_bucket(hash, PIN_BUCKETS), hash >> 32)
+    }
+
     fn is_down(&self, number: u8) -> bool {
         self.wanted.get(&number).is_some_and(|wanted| wanted.down)
     }
@@ -267,7 +280,7 @@ fn live(
     schedulers: &[&'static str],
 ) -> Result<(u64, u64), String> {
     let mut rng = Rng::with_seed(seed);
-    let mut world = World::with_scheduler(schedulers[0], 4096);
+    let mut world = World::with_scheduler(schedulers[0], PIN_BUCKETS);
     let mut flows: Vec<Flow> = Vec::new();
     let (mut stayed, mut free) = (0, 0);
     for _ in 0..seconds {
@@ -318,7 +331,11 @@ fn open_flow(world: &World, rng: &mut Rng, flows: &mut Vec<Flow>) -> Result<(), 
         last_ns: world.now_ns,
         lost: false,
     };
-    if flows.iter().any(|other| other.port == flow.port) {
+    let place = world.pin_place(&flow);
+    let shares_a_pin =
+        |other: &Flow| world.scheduler == "source-hash" && world.pin_place(other) == place;
+    let is_taken = |other: &Flow| other.port == flow.port || shares_a_pin(other);
+    if flows.iter().any(is_taken) {
         return Ok(());
     }
     let Some(backend) = world.packet(&flow, true) else { return Ok(()) };

@@ -1,5 +1,7 @@
 //! What a configuration means for the maps.
 
+mod plane;
+
 use std::time::Duration;
 
 use lb_common::abi::{PoolEntry, TableRef};

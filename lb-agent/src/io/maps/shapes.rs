@@ -1,26 +1,23 @@
-//! What each map is like under given limits, and how much memory that takes.
+//! What each map is like under given limits.
 
 use aya::maps::MapType;
 use lb_common::abi::{
     BackendEntry, Counter, PINS_PER_BUCKET, PinBucket, PoolEntry, QuicKey, SLOTS_PER_PAGE,
     ServiceEntry, ServiceKey, TablePage, map,
 };
-use lb_common::config::Limits;
+use lb_common::config::{EGRESS_MAX, Limits};
 use lb_common::verdict::{PinEvent, Reason, Reply};
 
-use crate::core::target::EGRESS_MAX;
 use crate::io::pins::MapShape;
 
 /// `BPF_F_NO_PREALLOC`.
-const NO_PREALLOC: u32 = 1;
+pub(super) const NO_PREALLOC: u32 = 1;
 /// `BPF_F_RDONLY_PROG`, which the kernel sets on every device map (kernel/bpf/devmap.c).
 const RDONLY_PROG: u32 = 1 << 7;
 /// `BPF_F_MMAPABLE`.
 pub(super) const MMAPABLE: u32 = 1 << 10;
 /// `struct bpf_devmap_val`: an interface, and a program that none of ours has.
 const EGRESS_BYTES: usize = 8;
-/// `struct bucket` of kernel/bpf/hashtab.c.
-const BUCKET_BYTES: u64 = 16;
 
 /// How many elements each map has under `limits`, and everything else that must be as expected.
 pub fn shapes(limits: &Limits) -> [MapShape; 15] {
@@ -96,24 +93,4 @@ pub const fn table_pages(limits: &Limits) -> u32 {
 /// Elements of the arrays by backend index, of which 0 means "none".
 pub const fn backend_places(limits: &Limits) -> u32 {
     limits.backends.saturating_add(1)
-}
-
-/// Bytes the maps of `limits` take on a machine with `cpus` possible CPUs: keys, values and, for
-/// hash entries, 64 bytes for the kernel's links and buckets each (`struct htab_elem` and bucket).
-/// Hash maps whose entries come and go one by one count with their buckets alone.
-pub fn memory_bytes(limits: &Limits, cpus: u64) -> u64 {
-    let bytes = |shape: &MapShape| {
-        let entries = u64::from(shape.max_entries);
-        let value = shape.value_bytes.next_multiple_of(8) as u64;
-        match shape.map_type {
-            MapType::Hash if shape.flags & NO_PREALLOC != 0 => {
-                entries.next_power_of_two() * BUCKET_BYTES
-            }
-            MapType::DevMapHash => entries.next_power_of_two() * 8,
-            MapType::Hash => entries * (value + shape.key_bytes as u64 + 64),
-            MapType::PerCpuArray => entries * (value * cpus + 8),
-            _ => entries * value,
-        }
-    };
-    shapes(limits).iter().map(bytes).sum()
 }

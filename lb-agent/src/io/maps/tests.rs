@@ -8,12 +8,13 @@ use lb_common::name_hash::{NAME_SEED, stable_hash};
 use lb_common::verdict::{PinEvent, Reason};
 use proptest::prelude::*;
 
-use super::shapes::MMAPABLE;
+use super::shapes::{MMAPABLE, NO_PREALLOC};
 use super::*;
 use crate::core::plan::carry_out;
 use crate::core::samples::{Agent, desired, history};
 use crate::core::target::Ways;
 use crate::io::lab::{LIMITS, load};
+use crate::io::pins::MapShape;
 
 /// An image without pages that no pool uses, each table in whole pages: what can be read back.
 fn readable(image: &Image) -> Image {
@@ -261,16 +262,33 @@ fn every_map_has_the_size_that_its_limit_says() {
 }
 
 #[test]
-fn the_memory_told_is_that_of_every_limit_and_cpu() {
-    let base = memory_bytes(&LIMITS, 2);
-    let with = |limits| memory_bytes(&limits, 2) - base;
-
-    assert_eq!(with(Limits { table_slots: LIMITS.table_slots + 1024, ..LIMITS }), 4096);
-    // An entry, and a counter on each of two CPUs with its pointer.
-    assert_eq!(with(Limits { backends: 31, ..LIMITS }), 64 + 8 + 2 * 16 + 8);
-    assert_eq!(with(Limits { services: 17, ..LIMITS }), (24 + 16 + 64) + 2 * 16 + 8);
-    assert_eq!(with(Limits { pools: 9, ..LIMITS }), 32 + 8);
-    assert_eq!(with(Limits { pins: LIMITS.pins + 8, ..LIMITS }), 64);
-    assert_eq!(with(Limits { fragments: LIMITS.fragments + 8, ..LIMITS }), 64);
-    assert!(memory_bytes(&LIMITS, 4) > base);
+fn the_memory_told_is_that_of_every_map() {
+    let in_kernel = |limits: &Limits, cpus: u64| {
+        let bytes = |shape: &MapShape| {
+            let entries = u64::from(shape.max_entries);
+            let value = shape.value_bytes.next_multiple_of(8) as u64;
+            match shape.map_type {
+                // Made one by one as they are needed: only the buckets are there from the start.
+                MapType::Hash if shape.flags & NO_PREALLOC != 0 => entries.next_power_of_two() * 16,
+                MapType::DevMapHash => entries.next_power_of_two() * 8,
+                MapType::Hash => entries * (value + shape.key_bytes as u64 + 64),
+                MapType::PerCpuArray => entries * (value * cpus + 8),
+                _ => entries * value,
+            }
+        };
+        shapes(limits).iter().map(bytes).sum::<u64>()
+    };
+    let large = Limits {
+        services: 20_000,
+        pools: 10_000,
+        backends: 10_000,
+        table_slots: 1 << 24,
+        pins: 1 << 20,
+        fragments: 1 << 14,
+    };
+    for limits in [LIMITS, large] {
+        for cpus in [1, 2, 128] {
+            assert_eq!(limits.map_memory().on(cpus), in_kernel(&limits, cpus), "{limits:?}");
+        }
+    }
 }

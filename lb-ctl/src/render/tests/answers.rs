@@ -149,9 +149,18 @@ fn versions_and_checked_files_are_told() {
     assert!(versions(None).text(false, Palette::PLAIN).ends_with("agent:    does not answer\n"));
 
     let file = "a.yaml".to_owned();
-    let checked = CheckedConfig { file, valid: true, services: 1, pools: 2, backends: 0 };
+    let checked = CheckedConfig {
+        file,
+        valid: true,
+        services: 1,
+        pools: 2,
+        backends: 0,
+        map_memory_bytes: 3 << 20,
+        map_memory_bytes_per_cpu: 1 << 10,
+    };
     let checked = LocalItem::new("ConfigCheck", checked);
-    let text = "a.yaml is valid: 1 service, 2 pools, 0 backends\n";
+    let text = "a.yaml is valid: 1 service, 2 pools, 0 backends\n\
+                memory of its maps: 3.0MiB, and 1.0KiB for each CPU\n";
     assert_eq!(checked.text(false, Palette::PLAIN), text);
 }
 

@@ -36,7 +36,7 @@ fn filled(target: &Target, pages: u32) -> Image {
 }
 
 /// The operations' names, in order.
-fn names(ops: &[Op]) -> String {
+pub(super) fn names(ops: &[Op]) -> String {
     let name = |op: &Op| format!("{op:?}").split(' ').next().unwrap().to_owned();
     ops.iter().map(name).collect::<Vec<_>>().join(" ")
 }

@@ -118,3 +118,83 @@ fn embryonic_pins_go_in_seconds_and_established_ones_in_their_time() {
     assert!((UDP_IDLE_S..=UDP_IDLE_S + 3).contains(&udp), "{ends:?}");
     assert!((IDLE_S - 1..=IDLE_S + 3).contains(&tcp), "{ends:?}");
 }
+
+/// A connection that has been opened and confirmed.
+fn connect(world: &World, port: u16) -> u8 {
+    let flow = Flow { port, udp: false, pause_s: 1, backend: 0, last_ns: 0, lost: false };
+    let home = world.packet(&flow, true).unwrap();
+    assert_eq!(world.packet(&flow, false), Some(home));
+    home
+}
+
+#[test]
+fn where_every_flow_is_placed_pins_live_for_their_time_whatever_their_slot_says() {
+    for scheduler in PLACING {
+        let mut world = World::with_scheduler(scheduler, 64);
+        for port in 4000..4040 {
+            connect(&world, port);
+        }
+        assert!(world.slots().all(|slot| !slot.consult()));
+        for _ in 0..IDLE_S - 2 {
+            world.tick();
+            assert_eq!(world.flows.values().sum::<u64>(), 40, "{scheduler}");
+        }
+        for _ in 0..6 {
+            world.tick();
+        }
+        assert!(world.state.pins.iter().all(Pin::is_empty), "{scheduler}");
+        let swept = world.sweep();
+        assert!(swept.pins_for_good, "more may come at any time");
+        assert_eq!(swept, Swept { pins_for_good: true, ..Swept::default() });
+    }
+}
+
+#[test]
+fn where_every_flow_is_placed_slots_settle_when_their_window_closes() {
+    let mut world = World::with_scheduler("random", 64);
+    let home = connect(&world, 4000);
+    world.drain_to(home % 4 + 1);
+    assert!(world.slots().any(Slot::consult));
+    let flow = Flow { port: 4000, udp: false, pause_s: 1, backend: 0, last_ns: 0, lost: false };
+    for _ in 0..IDLE_S + 2 {
+        assert_eq!(world.packet(&flow, false), Some(home));
+        world.tick();
+    }
+    assert!(world.slots().all(|slot| !slot.consult()), "though a flow is pinned");
+    assert_eq!(world.flows.values().sum::<u64>(), 1);
+}
+
+#[test]
+fn the_load_of_a_backend_is_its_flows_that_have_not_been_closed() {
+    let mut world = World::with_scheduler("round-robin", 64);
+    let ports = 4000..4040;
+    for port in ports.clone() {
+        connect(&world, port);
+    }
+    world.tick();
+    assert_eq!(world.state.loads.borrow().values().sum::<u64>(), 40);
+    // Half of them are reset.
+    for port in ports.step_by(2) {
+        let flow = Flow { port, udp: false, pause_s: 1, backend: 0, last_ns: 0, lost: false };
+        let mut frame = flow.frame(false);
+        frame[47] = 0x04;
+        let mut frame = Buffer::new(&frame, 64);
+        let tables = Recorder::new(&world.image, &world.state, world.now_ns);
+        let context =
+            Context { hash_seed: world.hash_seed, ingress_ifindex: LINK, features: Features::ALL };
+        assert_eq!(process(&mut frame, &tables, &context), Reason::Forwarded);
+    }
+    world.tick();
+    assert_eq!(world.state.loads.borrow().values().sum::<u64>(), 20);
+    assert_eq!(world.flows.values().sum::<u64>(), 40, "they are kept, though");
+}
+
+#[test]
+fn a_pin_that_a_packet_touches_during_the_sweep_lives_on() {
+    let mut world = World::with_scheduler("random", 64);
+    connect(&world, 4000);
+    // The sweep has looked at the clock before the packet came.
+    world.now_ns -= 2 * SECOND_NS;
+    assert_eq!(world.sweep().expired, []);
+    assert_eq!(world.flows.values().sum::<u64>(), 1);
+}
