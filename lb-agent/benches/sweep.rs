@@ -9,7 +9,7 @@ use lb_agent::core::sweep::{IdleTimeouts, Windows, sweep};
 use lb_common::abi::{
     BackendEntry, BackendIndex, Pin, PinState, PoolEntry, Scheduler, Slot, TableRef, Ticks,
 };
-use lb_common::hash::{keyed, slot};
+use lb_common::hash::{keyed, scaled};
 use lb_common::image::Image;
 
 const PINS: usize = 1 << 20;
@@ -65,7 +65,7 @@ fn pins(pools: u32, restless: u32, percent: usize) -> Vec<AtomicU64> {
             return AtomicU64::new(0);
         }
         let hashes = (0..).map(|again: u64| keyed([1, 2], [number as u64, again]));
-        let mut fitting = hashes.filter(|hash| moves(slot(*hash, SLOTS), restless));
+        let mut fitting = hashes.filter(|hash| moves(scaled(*hash, SLOTS), restless));
         let hash = fitting.next().unwrap_or_default();
         let backend = u16::try_from(1 + hash % u64::from(pools * 100)).unwrap_or(1);
         let backend = BackendIndex::new(backend).unwrap_or_default();

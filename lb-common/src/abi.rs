@@ -12,6 +12,7 @@
 mod backend;
 mod pin;
 mod pool;
+mod service;
 mod slot;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -19,14 +20,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub use backend::{BackendEntry, Encapsulation};
 pub use pin::{PINS_PER_BUCKET, Pin, PinBucket, PinState, Ticks, pin_bucket};
 pub use pool::{PoolEntry, QuicKey, SLOT_BITS, SLOTS_PER_PAGE, Scheduler, TablePage, TableRef};
+pub use service::{ServiceDirectory, ServiceEntry, ServiceHalf, ServiceKey, ServicePlace};
 pub use slot::{BackendIndex, Slot};
 
 /// Version of everything in this file. Pinned maps live in a directory that carries it.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 3;
 
 /// Names of the maps, as the programs declare them and as they are pinned.
 pub mod map {
-    /// Hash: [`super::ServiceKey`] -> [`super::ServiceEntry`].
+    /// Memory-mapped array of one [`super::ServiceDirectory`].
+    pub const SERVICE_DIRECTORY: &str = "SERVICE_DIRECTORY";
+    /// Memory-mapped array: bucket number -> `u64`, the bucket's multiplier.
+    pub const SERVICE_BUCKETS: &str = "SERVICE_BUCKETS";
+    /// Memory-mapped array: place number -> [`super::ServicePlace`].
     pub const SERVICES: &str = "SERVICES";
     /// Array: pool index -> [`super::PoolEntry`].
     pub const POOLS: &str = "POOLS";
@@ -140,54 +146,6 @@ pub enum Family {
     V6 = 6,
 }
 
-/// Key of the service map.
-///
-/// Built from whole words so that the program needs no byte-wise stores on its stack.
-#[derive(
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Debug,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
-)]
-#[repr(C)]
-pub struct ServiceKey {
-    /// Destination address, network-order bytes read as native words.
-    pub address: [u64; 2],
-    /// Bits 0..16 destination port (network-order bytes read natively), 16..24 IP protocol,
-    /// 24..32 [`Family`], the rest zero.
-    pub selector: u64,
-}
-
-impl ServiceKey {
-    /// Key of one VIP, protocol and port (`port_be`: network-order bytes read natively).
-    #[inline]
-    pub const fn from_words(address: [u64; 2], family: Family, protocol: u8, port_be: u16) -> Self {
-        let selector = port_be as u64 | (protocol as u64) << 16 | (family as u64) << 24;
-        Self { address, selector }
-    }
-
-    /// Key of `vip`, IP protocol number and port in host order (0: any port).
-    pub fn new(vip: core::net::IpAddr, protocol: u8, port: u16) -> Self {
-        let (bytes, family) = address_bytes(vip);
-        Self::from_words(address_words(bytes), family, protocol, port.to_be())
-    }
-
-    /// The same service's key for any port.
-    #[inline]
-    #[must_use]
-    pub const fn any_port(self) -> Self {
-        Self { address: self.address, selector: self.selector & !0xffff }
-    }
-}
-
 /// Key of a bare address, for the VIPs of an origin.
 #[derive(
     Clone,
@@ -244,20 +202,6 @@ impl PrefixKey {
         let address = [high as u32, (high >> 32) as u32, low as u32, (low >> 32) as u32];
         Self { family: key.family as u32, address }
     }
-}
-
-/// What the service map says of one VIP, protocol and port.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
-#[repr(C)]
-pub struct ServiceEntry {
-    /// Index of the pool that serves it.
-    pub pool: u32,
-    /// Index of its counters; all ports of one service share it.
-    pub service: u32,
-    /// Stable hash of the service's name, so that a restarted agent finds its own.
-    pub name_hash: u64,
 }
 
 /// Packets and bytes, as counted on one CPU. Bytes are those of the received frame.

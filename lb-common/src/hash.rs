@@ -42,12 +42,12 @@ const fn finish(mut state: u64) -> u64 {
     state ^ state >> 33
 }
 
-/// The slot of a flow in a table of `slots`: the high half of the hash, scaled.
+/// The high half of a hash, scaled to a number below `range`.
 ///
 /// Scaling by multiplication needs no division and gives the verifier nothing to doubt.
 #[inline(always)]
-pub const fn slot(hash: u64, slots: u32) -> u32 {
-    (((hash >> 32) * slots as u64) >> 32) as u32
+pub const fn scaled(hash: u64, range: u32) -> u32 {
+    (((hash >> 32) * range as u64) >> 32) as u32
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub mod image;
 #[cfg(feature = "std")]
 pub mod maglev;
 pub mod name_hash;
+#[cfg(feature = "std")]
+pub mod services;
 pub mod tables;
 pub mod verdict;
 pub mod wire;

@@ -11,8 +11,8 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, QuicKey, ServiceEntry,
-    ServiceKey, Slot, TablePage, pin_bucket,
+    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, QuicKey, ServiceDirectory,
+    ServiceEntry, ServiceKey, ServicePlace, Slot, TablePage, pin_bucket,
 };
 use lb_common::datapath::{Arrival, owner, take_from_budget};
 use lb_common::tables::{Pins, Tables};
@@ -20,8 +20,15 @@ use lb_common::verdict::{PinEvent, Reply};
 
 use crate::stats;
 
+/// Memory-mapped by the agent, as are the buckets and places that it leads to.
 #[map]
-static SERVICES: HashMap<ServiceKey, ServiceEntry> = HashMap::with_max_entries(1, 0);
+static SERVICE_DIRECTORY: Array<ServiceDirectory> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+static SERVICE_BUCKETS: Array<u64> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+static SERVICES: Array<ServicePlace> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[map]
 static POOLS: Array<PoolEntry> = Array::with_max_entries(1, BPF_F_MMAPABLE);
@@ -192,10 +199,17 @@ impl Tables for Maps {
 
     #[inline]
     fn service(&self, key: &ServiceKey) -> Option<&ServiceEntry> {
-        // SAFETY: the entry stays readable until this program returns (RCU). The agent replaces a
-        // service's entry as a whole; should a removed one be reused under our eyes, its words are
-        // those of another valid service.
-        unsafe { SERVICES.get(key) }
+        let directory = SERVICE_DIRECTORY.get_ptr(0)?;
+        // SAFETY: an aligned word of the map's element, which lives as long as the program; the
+        // agent changes it by one store.
+        let current = unsafe { (&raw const (*directory).current).read_volatile() };
+        // SAFETY: the current half, its buckets and its places stay as they are until this program
+        // has returned: the agent waits for that before it writes to them again.
+        let half = unsafe { (&raw const (*directory).halves[current as usize & 1]).as_ref()? };
+        let hash = half.hash(key);
+        let multiplier = SERVICE_BUCKETS.get(half.bucket(hash))?;
+        let place = SERVICES.get(half.place(hash, *multiplier))?;
+        (place.key == *key).then_some(&place.entry)
     }
 
     #[inline]

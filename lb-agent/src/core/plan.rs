@@ -2,11 +2,10 @@
 //!
 //! The order keeps every moment in between valid for packets: what is referred to is written
 //! before what refers to it, and removed after. interface -> backend -> table -> pool -> QUIC server
-//! id -> service on the way in; service and server id -> pool -> backend -> interface on the way
-//! out. A table is never edited in place: the new one goes to
-//! unused pages, then one word of the pool switches to it. Planning from the result of a plan, or
-//! from any point where it was cut off, leads to the same target; from the target itself the plan
-//! is empty.
+//! id -> services on the way in; server id and services -> pool -> backend -> interface on the way
+//! out. Services change all at once. A table is never edited in place: the new one goes to unused
+//! pages, then one word of the pool switches to it. Planning from the result of a plan, or from any
+//! point where it was cut off, leads to the same target; from the target itself the plan is empty.
 
 mod room;
 mod tables;
@@ -82,17 +81,10 @@ pub enum Op {
         /// Its number.
         ifindex: u32,
     },
-    /// Writes one VIP, protocol and port.
-    PutService {
-        /// Its key.
-        key: ServiceKey,
-        /// Its entry.
-        entry: ServiceEntry,
-    },
-    /// Removes one VIP, protocol and port.
-    RemoveService {
-        /// Its key.
-        key: ServiceKey,
+    /// Puts all services in the place of those that were, at once.
+    PutServices {
+        /// What is served, by VIP, protocol and port.
+        services: Arc<BTreeMap<ServiceKey, ServiceEntry>>,
     },
     /// Changes one slot of a table in place. Only what a packet may read in either order: a
     /// `previous` or a `consult` that goes.
@@ -141,7 +133,7 @@ pub fn plan(
         put_pools(observed, target, Place::Afresh(Room::empty(pages)), &mut ops)?;
     }
     change_quic_servers(observed, target, &mut ops);
-    change_services(observed, target, limits.services, &mut ops);
+    change_services(observed, target, &mut ops);
     let pools = gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index });
     let backends =
         gone(&observed.backends, &target.backends).map(|index| Op::RemoveBackend { index: *index });
@@ -187,8 +179,10 @@ fn change_quic_servers(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
     }
 }
 
-/// New services before old ones go, as far as the map has room for both.
-fn change_services(observed: &Image, target: &Target, room: u32, ops: &mut Vec<Op>) {
+fn change_services(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
+    if observed.services == target.services {
+        return;
+    }
     let known: BTreeSet<_> =
         observed.services.values().map(|entry| (entry.service, entry.name_hash)).collect();
     let new: BTreeSet<u32> = target
@@ -198,24 +192,7 @@ fn change_services(observed: &Image, target: &Target, room: u32, ops: &mut Vec<O
         .map(|entry| entry.service)
         .collect();
     ops.extend(new.into_iter().map(|service| Op::ResetService { service }));
-    let mut old: Vec<_> = gone(&observed.services, &target.services).collect();
-    // What serves any port goes last: until then it covers the ports that are still to come.
-    old.sort_by_key(|key| **key == key.any_port());
-    let mut removals = old.into_iter().map(|key| Op::RemoveService { key: *key });
-    let mut free = (room as usize).saturating_sub(observed.services.len());
-    for (key, entry) in &target.services {
-        let before = observed.services.get(key);
-        if before == Some(entry) {
-            continue;
-        }
-        if before.is_none() && free > 0 {
-            free -= 1;
-        } else if before.is_none() {
-            ops.extend(removals.next());
-        }
-        ops.push(Op::PutService { key: *key, entry: *entry });
-    }
-    ops.extend(removals);
+    ops.push(Op::PutServices { services: Arc::new(target.services.clone()) });
 }
 
 /// Carries out one operation on an image: what the maps do, for planning ahead and for tests.
@@ -242,12 +219,7 @@ pub fn carry_out(image: &mut Image, op: &Op) {
             image.egress.remove(ifindex);
         }
         Op::PutSlot { page, offset, slot } => image.put_slot(*page, *offset, *slot),
-        Op::PutService { key, entry } => {
-            image.services.insert(*key, *entry);
-        }
-        Op::RemoveService { key } => {
-            image.services.remove(key);
-        }
+        Op::PutServices { services } => image.services.clone_from(services),
         Op::RemovePool { index } => {
             image.pools.remove(index);
         }

@@ -1,10 +1,11 @@
 //! The balancer's maps: what is in them, and one write at a time.
 //!
-//! Arrays are memory-mapped and written by whole words, so a packet never sees half of one; the
-//! service map goes through the kernel's hash-map calls. Counters are per CPU and summed here.
+//! Arrays are memory-mapped and written by whole words, so a packet never sees half of one; QUIC
+//! server ids and interfaces go through the kernel's calls. Counters are per CPU and summed here.
 
 mod arrays;
 mod counters;
+mod services;
 mod shapes;
 
 use std::collections::BTreeSet;
@@ -16,8 +17,7 @@ use aya::Ebpf;
 use aya::maps::xdp::{DevMapHash, XdpMapError};
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PoolEntry, QuicKey, ServiceEntry,
-    ServiceKey, Slot, TablePage, TableRef, map,
+    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PoolEntry, QuicKey, Slot, TablePage, TableRef, map,
 };
 use lb_common::config::Limits;
 use lb_common::image::Image;
@@ -28,12 +28,11 @@ use super::sys::{self, MappedWords};
 use crate::core::plan::{Op, pages_of_pool};
 use arrays::{MappedArray, from_words, mapped, to_words, typed};
 use counters::reset;
+use services::Services;
 
 pub use shapes::{backend_places, fragment_buckets, pin_buckets, shapes, table_pages};
 
-type KeyWords = [u64; words_of::<ServiceKey>()];
 type QuicWords = [u64; words_of::<QuicKey>()];
-type ServiceWords = [u64; words_of::<ServiceEntry>()];
 type CounterWords = [u64; words_of::<Counter>()];
 
 const fn words_of<T>() -> usize {
@@ -67,6 +66,12 @@ pub enum MapsError {
         #[source]
         source: io::Error,
     },
+    /// More services than the maps were made for.
+    #[error("{services} services do not fit in map {}", map::SERVICES)]
+    TooManyServices {
+        /// How many there are.
+        services: usize,
+    },
     /// An array cannot be mapped into memory.
     #[error("cannot map {name} into memory")]
     Mmap {
@@ -80,7 +85,7 @@ pub enum MapsError {
 
 /// The maps of a loaded balancer.
 pub struct Maps {
-    services: HashMap<MapData, KeyWords, ServiceWords>,
+    services: Services,
     pools: MappedArray<PoolEntry, { words_of::<PoolEntry>() }>,
     pages: MappedWords,
     backends: MappedArray<BackendEntry, { words_of::<BackendEntry>() }>,
@@ -104,7 +109,7 @@ impl Maps {
         let pages = table_pages(limits) as usize * words_of::<TablePage>();
         let backends = backend_places(limits) as usize;
         Ok(Self {
-            services: typed(ebpf, map::SERVICES)?,
+            services: Services::take(ebpf, limits)?,
             pools: MappedArray::take(ebpf, map::POOLS, limits.pools as usize)?,
             pages: mapped(ebpf, map::TABLE_PAGES, pages)?,
             backends: MappedArray::take(ebpf, map::BACKENDS, backends)?,
@@ -123,13 +128,9 @@ impl Maps {
     /// Everything the maps hold. Pages that no pool refers to are left out.
     ///
     /// # Errors
-    /// The service map cannot be read.
+    /// A hash map cannot be read.
     pub fn observe(&self) -> Result<Image, MapsError> {
-        let mut image = Image::default();
-        for entry in &self.services {
-            let (key, value) = entry.map_err(kernel("read", map::SERVICES))?;
-            image.services.insert(from_words(key), from_words(value));
-        }
+        let mut image = Image { services: self.services.read(), ..Image::default() };
         for (index, entry) in self.pools.iter().enumerate() {
             if entry.name_hash != 0 {
                 image.pools.insert(u32::try_from(index).unwrap_or(u32::MAX), entry);
@@ -199,13 +200,7 @@ impl Maps {
             Op::RemoveEgress { ifindex } => {
                 absent_is_gone(self.egress.remove(*ifindex), map::EGRESS)
             }
-            Op::PutService { key, entry } => self
-                .services
-                .insert(to_words(key), to_words(entry), 0)
-                .map_err(kernel("write", map::SERVICES)),
-            Op::RemoveService { key } => {
-                absent_is_gone(self.services.remove(&to_words(key)), map::SERVICES)
-            }
+            Op::PutServices { services } => self.services.replace(services),
             Op::RemovePool { index } => {
                 self.put_pool(*index, &PoolEntry::default());
                 Ok(())
@@ -214,9 +209,7 @@ impl Maps {
                 self.put_backend(*index, &BackendEntry::default());
                 Ok(())
             }
-            Op::AwaitReaders => {
-                sys::await_readers().map_err(|source| MapsError::AwaitReaders { source })
-            }
+            Op::AwaitReaders => await_readers(),
             Op::PutSlot { page, offset, slot } => {
                 self.put_slot(*page, *offset, *slot);
                 Ok(())
@@ -349,6 +342,10 @@ fn absent_is_gone(removed: Result<(), MapError>, name: &'static str) -> Result<(
         }
         other => other.map_err(kernel("write", name)),
     }
+}
+
+fn await_readers() -> Result<(), MapsError> {
+    sys::await_readers().map_err(|source| MapsError::AwaitReaders { source })
 }
 
 fn kernel(operation: &'static str, name: &'static str) -> impl Fn(MapError) -> MapsError {

@@ -13,13 +13,16 @@ use crate::datapath::slot_number;
 use crate::hash;
 use crate::verdict::{PinEvent, Reason};
 
-/// Layout of version 2. When this test fails, the layout has changed: raise `LAYOUT_VERSION`, so
+/// Layout of version 3. When this test fails, the layout has changed: raise `LAYOUT_VERSION`, so
 /// that no agent adopts maps it would misread, and only then write the new layout here.
 const LAYOUT: (u32, &str) = (
-    2,
+    3,
     "ServiceKey 24: address 0, selector 16\n\
      AddressKey 24: address 0, family 16\n\
      ServiceEntry 16: pool 0, service 4, name_hash 8\n\
+     ServicePlace 40: key 0, entry 24\n\
+     ServiceHalf 40: multipliers 0, first_bucket 24, buckets 28, first_place 32, places 36\n\
+     ServiceDirectory 88: current 0, halves 8\n\
      PoolEntry 32: table 0, rotation 8, scheduler 16, quic_server_id_bytes 17, name_hash 24\n\
      QuicKey 24: server_id 0, selector 16\n\
      TablePage 4096: 0 0\n\
@@ -42,7 +45,7 @@ const LAYOUT: (u32, &str) = (
      malformed other_protocol no_service truncated no_backend next_hop_unknown \
      wrong_interface fragment_unknown too_big hop_limit echo_limited no_headroom\n\
      origin ORIGIN_SOURCES ORIGIN_VIPS ORIGIN_COUNTERS\n\
-     maps SERVICES POOLS TABLE_PAGES BACKENDS PINS FRAGMENTS LOADS TURNS QUIC_SERVERS \
+     maps SERVICE_DIRECTORY SERVICE_BUCKETS SERVICES POOLS TABLE_PAGES BACKENDS PINS FRAGMENTS LOADS TURNS QUIC_SERVERS \
      EGRESS REPLY_BUDGETS REASON_COUNTERS PIN_COUNTERS SERVICE_COUNTERS BACKEND_COUNTERS of \
      18 reasons and 2 pin events",
 );
@@ -57,6 +60,8 @@ macro_rules! layout {
 fn layout() -> String {
     let page = layout!(TablePage: 0);
     let maps = [
+        map::SERVICE_DIRECTORY,
+        map::SERVICE_BUCKETS,
         map::SERVICES,
         map::POOLS,
         map::TABLE_PAGES,
@@ -79,6 +84,9 @@ fn layout() -> String {
         layout!(ServiceKey: address, selector),
         layout!(AddressKey: address, family),
         layout!(ServiceEntry: pool, service, name_hash),
+        layout!(ServicePlace: key, entry),
+        layout!(ServiceHalf: multipliers, first_bucket, buckets, first_place, places),
+        layout!(ServiceDirectory: current, halves),
         layout!(PoolEntry: table, rotation, scheduler, quic_server_id_bytes, name_hash),
         layout!(QuicKey: server_id, selector),
         page,

@@ -3,15 +3,13 @@
 //! Callers: the agent, which says so before it makes them and in its status; `lb-ctl config validate`.
 
 use super::desired::Limits;
-use crate::abi::{BackendEntry, Counter, Pin, PoolEntry, ServiceEntry, ServiceKey, Slot};
+use crate::abi::{BackendEntry, Counter, Pin, PoolEntry, ServiceDirectory, ServicePlace, Slot};
+use crate::services;
 use crate::verdict::{PinEvent, Reason, Reply};
 
 /// Interfaces that packets may leave by, at most.
 pub const EGRESS_MAX: u32 = 1024;
 
-/// What the kernel adds to an entry of a hash map: links and a bucket (`struct htab_elem`, `struct
-/// bucket` of kernel/bpf/hashtab.c), rounded up.
-const ENTRY_OVERHEAD: u64 = 64;
 /// A bucket of a hash map whose entries are made one by one.
 const BUCKET: u64 = 16;
 /// A bucket of a device map (kernel/bpf/devmap.c).
@@ -39,16 +37,19 @@ impl Limits {
     /// What maps of these sizes take.
     pub fn map_memory(&self) -> MapMemory {
         let Self { services, pools, backends, table_slots, pins, fragments } = *self;
+        let service_buckets = u64::from(services::buckets(services));
+        let service_places = u64::from(services::places(services));
         let [services, pools, backends] = [services, pools, backends].map(u64::from);
         // Index 0 of a backend means "none".
         let backend_places = backends + 1;
         let words = size::<u64>();
-        let arrays = pools * (size::<PoolEntry>() + words)
+        let arrays = size::<ServiceDirectory>()
+            + 2 * (service_buckets * words + service_places * size::<ServicePlace>())
+            + pools * (size::<PoolEntry>() + words)
             + backend_places * (size::<BackendEntry>() + words)
             + u64::from(table_slots) * size::<Slot>()
             + (u64::from(pins) + u64::from(fragments)) * size::<Pin>();
-        let hashes = services * (size::<ServiceKey>() + size::<ServiceEntry>() + ENTRY_OVERHEAD)
-            + backends.next_power_of_two() * BUCKET
+        let hashes = backends.next_power_of_two() * BUCKET
             + u64::from(EGRESS_MAX).next_power_of_two() * DEVICE_BUCKET;
         let counters =
             u64::from(Reason::COUNT) + u64::from(PinEvent::COUNT) + services + backend_places;

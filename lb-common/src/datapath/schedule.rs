@@ -38,7 +38,7 @@ fn in_turn<T: Tables>(tables: &T, pool: &PoolEntry, turn: u32) -> BackendIndex {
 /// The backend of a slot that chance chooses: each has as many as its weight says.
 #[inline]
 fn by_chance<T: Tables>(tables: &T, table: TableRef, chance: u64) -> BackendIndex {
-    backend_at(tables, table, hash::slot(chance, table.slots()))
+    backend_at(tables, table, hash::scaled(chance, table.slots()))
 }
 
 #[inline]

@@ -89,7 +89,7 @@ pub fn pool_hash(context: &Context, pool: &PoolEntry, flow: &Flow) -> u64 {
 #[inline(always)]
 pub const fn slot_number(scheduler: Scheduler, hash: u64, slots: u32) -> u32 {
     let hash = if matches!(scheduler, Scheduler::SourceHash) { hash & CLIENT_BITS } else { hash };
-    hash::slot(hash, slots)
+    hash::scaled(hash, slots)
 }
 
 /// The backend of a packet for a pool; `None` if nobody takes it.
@@ -109,7 +109,7 @@ pub(super) fn backend<T: Tables>(
     let number = if features.has(Features::SOURCE_HASH) {
         slot_number(scheduler, hash, table.slots())
     } else {
-        hash::slot(hash, table.slots())
+        hash::scaled(hash, table.slots())
     };
     let (page, offset) = slot_place(table, number);
     let slot = tables.slot(page, offset)?;

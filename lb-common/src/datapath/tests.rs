@@ -100,7 +100,7 @@ proptest! {
         image.put_table(2, &table);
         let hash = flow_hash(SEED, &flow(port));
         let found = backend(&image, TableRef::new(2, slots), flow(port));
-        prop_assert_eq!(found, Some(index(hash::slot(hash, slots))));
+        prop_assert_eq!(found, Some(index(hash::scaled(hash, slots))));
     }
 }
 

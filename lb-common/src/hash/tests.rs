@@ -40,15 +40,15 @@ proptest! {
 
     #[test]
     fn a_slot_is_always_inside_its_table(hash: u64, slots in 1_u32..) {
-        prop_assert!(slot(hash, slots) < slots);
+        prop_assert!(scaled(hash, slots) < slots);
     }
 }
 
 #[test]
 fn slots_begin_and_end_with_the_hash() {
-    assert_eq!(slot(0, 65_521), 0);
-    assert_eq!(slot(u64::MAX, 65_521), 65_520);
-    assert_eq!(slot(u64::MAX, u32::MAX), u32::MAX - 1);
+    assert_eq!(scaled(0, 65_521), 0);
+    assert_eq!(scaled(u64::MAX, 65_521), 65_520);
+    assert_eq!(scaled(u64::MAX, u32::MAX), u32::MAX - 1);
 }
 
 /// Ports that count up, as a client's do, reach all slots alike: chi-squared with 250 degrees of
@@ -58,7 +58,7 @@ fn counting_ports_spread_evenly() {
     const SLOTS: u32 = 251;
     let mut counts = vec![0_u32; SLOTS as usize];
     for port in 0..251_000_u64 {
-        counts[slot(keyed(SEED, [0x0a0b_0c0d, port]), SLOTS) as usize] += 1;
+        counts[scaled(keyed(SEED, [0x0a0b_0c0d, port]), SLOTS) as usize] += 1;
     }
     let expected = 1000.0;
     let chi_squared: f64 =

@@ -69,12 +69,15 @@ fn run(arguments: &Arguments) -> Result<()> {
     );
     let only = arguments.only.as_deref().unwrap_or_default();
     let effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
-    let rows = measure(only, &effort)?;
-    ensure!(!rows.is_empty(), "nothing has {only:?} in its name");
+    let mut rows = Vec::new();
+    // What was measured is shown, whatever happened then.
+    let outcome = measure(only, &effort, &mut rows);
     print!("{}", report::table(&rows));
     if let Some(path) = &arguments.json {
         write(path, &format!("{:#}\n", report::json(&rows)))?;
     }
+    outcome?;
+    ensure!(!rows.is_empty(), "nothing has {only:?} in its name");
     if let Some(path) = &arguments.svg {
         let chart = chart::svg(&rows).context("a chart needs all rows of IPv4 and the baseline")?;
         write(path, &chart)?;
@@ -86,8 +89,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
-fn measure(only: &str, effort: &Effort) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+fn measure(only: &str, effort: &Effort, rows: &mut Vec<Row>) -> Result<()> {
     let workloads = select(catalogue(), only);
     if !workloads.is_empty() {
         rows.extend(driver_rows(&workloads, effort.rounds)?);
@@ -105,7 +107,7 @@ fn measure(only: &str, effort: &Effort) -> Result<Vec<Row>> {
         eprintln!("{} commands of each kind", effort.commands);
         rows.extend(latency::measure(effort.commands)?);
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Whether one of a family of rows has `only` in its name.

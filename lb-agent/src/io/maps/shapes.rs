@@ -3,9 +3,10 @@
 use aya::maps::MapType;
 use lb_common::abi::{
     BackendEntry, Counter, PINS_PER_BUCKET, PinBucket, PoolEntry, QuicKey, SLOTS_PER_PAGE,
-    ServiceEntry, ServiceKey, TablePage, map,
+    ServiceDirectory, ServicePlace, TablePage, map,
 };
 use lb_common::config::{EGRESS_MAX, Limits};
+use lb_common::services;
 use lb_common::verdict::{PinEvent, Reason, Reply};
 
 use crate::io::pins::MapShape;
@@ -20,7 +21,7 @@ pub(super) const MMAPABLE: u32 = 1 << 10;
 const EGRESS_BYTES: usize = 8;
 
 /// How many elements each map has under `limits`, and everything else that must be as expected.
-pub fn shapes(limits: &Limits) -> [MapShape; 15] {
+pub fn shapes(limits: &Limits) -> [MapShape; 17] {
     let array = |name, value_bytes, max_entries, flags| MapShape {
         name,
         map_type: MapType::Array,
@@ -34,15 +35,12 @@ pub fn shapes(limits: &Limits) -> [MapShape; 15] {
         ..array(name, size_of::<Counter>(), max_entries, 0)
     };
     let backends = backend_places(limits);
+    let buckets = services::buckets(limits.services).saturating_mul(2);
+    let places = services::places(limits.services).saturating_mul(2);
     [
-        MapShape {
-            name: map::SERVICES,
-            map_type: MapType::Hash,
-            key_bytes: size_of::<ServiceKey>(),
-            value_bytes: size_of::<ServiceEntry>(),
-            max_entries: limits.services,
-            flags: 0,
-        },
+        array(map::SERVICE_DIRECTORY, size_of::<ServiceDirectory>(), 1, MMAPABLE),
+        array(map::SERVICE_BUCKETS, size_of::<u64>(), buckets, MMAPABLE),
+        array(map::SERVICES, size_of::<ServicePlace>(), places, MMAPABLE),
         array(map::POOLS, size_of::<PoolEntry>(), limits.pools, MMAPABLE),
         array(map::TABLE_PAGES, size_of::<TablePage>(), table_pages(limits), MMAPABLE),
         array(map::BACKENDS, size_of::<BackendEntry>(), backends, MMAPABLE),
