@@ -54,6 +54,8 @@ pub mod map {
     pub const EGRESS: &str = "EGRESS";
     /// Per-CPU array: [`crate::verdict::Reply`] -> `u64`, when the next one is due, ns.
     pub const REPLY_BUDGETS: &str = "REPLY_BUDGETS";
+    /// Program array of one element: the program for unusual packets.
+    pub const UNUSUAL: &str = "UNUSUAL";
     /// Per-CPU array: [`crate::verdict::Reason`] -> [`super::Counter`].
     pub const REASON_COUNTERS: &str = "REASON_COUNTERS";
     /// Per-CPU array: service index -> [`super::Counter`].

@@ -92,12 +92,21 @@ pub struct Tcp {
     /// Length of the header in words of 4 bytes, in the high half.
     pub data_offset: u8,
     /// Control bits.
-    pub flags: u8,
+    pub flags: TcpFlags,
     /// Window, checksum, urgent pointer.
     pub rest: [u8; 6],
 }
 
-impl Tcp {
+/// The flags of a TCP header.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(transparent)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// Those of a packet that has no TCP header.
+    pub const NONE: Self = Self(0);
     const FIN: u8 = 0x01;
     const SYN: u8 = 0x02;
     const RST: u8 = 0x04;
@@ -105,14 +114,14 @@ impl Tcp {
 
     /// Whether the segment opens a connection: SYN without ACK.
     #[inline]
-    pub const fn is_opening(&self) -> bool {
-        self.flags & (Self::SYN | Self::ACK) == Self::SYN
+    pub const fn is_opening(self) -> bool {
+        self.0 & (Self::SYN | Self::ACK) == Self::SYN
     }
 
     /// Whether the sender ends its side of the connection, or all of it.
     #[inline]
-    pub const fn is_closing(&self) -> bool {
-        self.flags & (Self::FIN | Self::RST) != 0
+    pub const fn is_closing(self) -> bool {
+        self.0 & (Self::FIN | Self::RST) != 0
     }
 }
 

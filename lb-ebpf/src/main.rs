@@ -16,7 +16,7 @@ mod tables;
 
 use aya_ebpf::bindings::{xdp_action, xdp_md};
 use aya_ebpf::macros::{map, xdp};
-use aya_ebpf::maps::PerCpuArray;
+use aya_ebpf::maps::{PerCpuArray, ProgramArray};
 use aya_ebpf::programs::XdpContext;
 use aya_ebpf::{EbpfContext, Global};
 use aya_log_ebpf::debug;
@@ -41,32 +41,33 @@ static FEATURES: Global<u32> = Global::new(0);
 #[map]
 static PACKET: PerCpuArray<Packet> = PerCpuArray::with_max_entries(1, 0);
 
-/// No `enum xdp_action`: the packet is none that the ordinary way knows.
-const UNUSUAL: u32 = u32::MAX;
+/// Where the program for unusual packets is. A tail call, since an ordinary packet would pay for a
+/// function of its own as much as for all its look-ups; and a stack of its own.
+#[map]
+static UNUSUAL: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
-/// Entry point: one frame in, one verdict out. Its steps are functions of their own, so that each is
-/// verified once, and none needs stack while another runs.
+/// Entry point: one frame in, one verdict out.
 #[xdp]
 #[expect(clippy::needless_pass_by_value, reason = "the macro passes it so")]
 pub fn balancer(ctx: XdpContext) -> u32 {
-    let action = ordinary_packet(ctx.ctx);
-    if action != UNUSUAL {
-        return action;
-    }
-    unusual_packet(ctx.ctx, classify_packet(ctx.ctx))
-}
-
-/// The way of ordinary packets.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn ordinary_packet(ctx: *mut xdp_md) -> u32 {
-    let ctx = XdpContext::new(ctx);
     let mut frame = XdpFrame::new(&ctx);
     let bytes = frame.len();
-    match ordinary(&mut frame, &Maps, &context(&ctx)) {
-        Some(reason) => finish(&ctx, reason, bytes),
-        None => UNUSUAL,
-    }
+    let reason = ordinary(&mut frame, &Maps, &context(&ctx)).unwrap_or_else(|| {
+        // SAFETY: the frame is as it came in, and nothing of this program is used again unless the
+        // call fails.
+        unsafe { UNUSUAL.tail_call(&ctx, 0) };
+        // There is no such program, which the agent sees to before it attaches this one.
+        Reason::OtherProtocol
+    });
+    finish(&ctx, reason, bytes)
+}
+
+/// The way of all other packets. Its steps are functions of their own, so that each is verified
+/// once, and none needs stack while another runs.
+#[xdp]
+#[expect(clippy::needless_pass_by_value, reason = "the macro passes it so")]
+pub fn unusual(ctx: XdpContext) -> u32 {
+    unusual_packet(ctx.ctx, classify_packet(ctx.ctx))
 }
 
 /// Reads any packet's headers and puts down what they say; the index of a [`Reason`] if it goes no

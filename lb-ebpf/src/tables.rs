@@ -11,8 +11,8 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, QuicKey, ServiceDirectory,
-    ServiceEntry, ServiceKey, ServicePlace, Slot, TablePage, pin_bucket,
+    BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, QuicKey,
+    ServiceDirectory, ServiceEntry, ServiceKey, ServicePlace, Slot, TablePage, pin_bucket,
 };
 use lb_common::datapath::{Arrival, owner, take_from_budget};
 use lb_common::tables::{Pins, Tables};

@@ -64,7 +64,7 @@ impl Agent {
     /// Puts interfaces back as they were, the last first.
     pub(super) fn undo_attach(&mut self, done: &[Before]) {
         for before in done.iter().rev() {
-            if let Err(error) = self.attachments.undo(&self.datapath, &self.pins, before) {
+            if let Err(error) = self.attachments.undo(&mut self.datapath, &self.pins, before) {
                 error!(error = &error as &dyn std::error::Error, "cannot undo an attachment");
             }
         }
@@ -73,7 +73,8 @@ impl Agent {
     #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     fn attach(&mut self, interface: &Interface, ifindex: u32) -> Result<Before, AgentError> {
         let Interface { name, mode } = interface;
-        let before = self.attachments.attach(&self.datapath, &self.pins, name, ifindex, *mode)?;
+        let before =
+            self.attachments.attach(&mut self.datapath, &self.pins, name, ifindex, *mode)?;
         let Some(attachment) = self.attachments.of(name) else { return Ok(before) };
         if before.in_other_mode(attachment) {
             let generic = attachment.generic;

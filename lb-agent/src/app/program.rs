@@ -100,7 +100,7 @@ impl Agent {
 
     /// Makes the loaded program that of every interface.
     pub(super) fn replace_programs(&mut self) -> Result<(), AgentError> {
-        Ok(self.attachments.replace_programs(&self.datapath)?)
+        Ok(self.attachments.replace_programs(&mut self.datapath)?)
     }
 
     /// Passes on what the loaded program logs, instead of what one before it did.

@@ -9,15 +9,16 @@ mod attach;
 use std::io;
 use std::path::PathBuf;
 
+use aya::maps::{MapData, ProgramArray};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader, VerifierLogLevel};
-use lb_common::abi::global;
+use lb_common::abi::{global, map};
 use lb_common::config::Limits;
 use lb_common::verdict::Verdict;
 use thiserror::Error;
 use zerocopy::{Immutable, IntoBytes};
 
-use super::maps::{Maps, MapsError, fragment_buckets, pin_buckets, shapes};
+use super::maps::{Maps, MapsError, fragment_buckets, kernel, pin_buckets, shapes, typed};
 use super::pins::{PinError, Pins};
 use crate::core::settings::Settings;
 
@@ -25,8 +26,10 @@ pub use attach::{Attachment, Attachments, Before, Tended};
 
 /// The object file that lb-ebpf was built to.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-balancer"));
-/// Name of the program in it.
+/// Names of the programs in it: the one that is attached, and the one that it calls for packets it
+/// does not know.
 const PROGRAM: &str = "balancer";
+const UNUSUAL: &str = "unusual";
 /// How often an interrupted load is tried. libbpf tries 5 times; a busy machine was seen to need 4.
 const LOAD_ATTEMPTS: u32 = 10;
 /// Room for the output of a test-run: a jumbo frame and the largest outer header.
@@ -83,8 +86,11 @@ pub enum BpfError {
         source: io::Error,
     },
     /// The object file is not what this agent was built with.
-    #[error("the object file has no program {PROGRAM}")]
-    NoProgram,
+    #[error("the object file has no program {name}")]
+    NoProgram {
+        /// Its name.
+        name: &'static str,
+    },
     /// A test-run failed.
     #[error("the kernel refused the test-run")]
     TestRun(#[source] Box<ProgramError>),
@@ -101,7 +107,7 @@ impl BpfError {
             Self::NotNative { .. } => {
                 "set the interface's mode to auto or generic (slower), or use a NIC whose driver supports XDP"
             }
-            Self::Object(_) | Self::Program(_) | Self::NoProgram => {
+            Self::Object(_) | Self::Program(_) | Self::NoProgram { .. } => {
                 "needs Linux 5.15 or later with BPF and its BTF; on such a kernel, report the cause above"
             }
             Self::Attach { .. } => {
@@ -130,6 +136,7 @@ pub struct LoadOptions<'a> {
 /// The loaded program and its maps.
 pub struct Datapath {
     ebpf: Ebpf,
+    unusual: ProgramArray<MapData>,
     /// The maps, to read and write.
     pub maps: Maps,
     /// Whether pinned maps were there before.
@@ -189,12 +196,29 @@ impl Datapath {
             }
         }
         let mut ebpf = loader.load(OBJECT).map_err(|source| BpfError::Object(Box::new(source)))?;
-        let program = ebpf.program_mut(PROGRAM).ok_or(BpfError::NoProgram)?;
-        <&mut Xdp>::try_from(program)
-            .and_then(load_program)
-            .map_err(|source| BpfError::Program(Box::new(source)))?;
+        for name in [PROGRAM, UNUSUAL] {
+            let program = ebpf.program_mut(name).ok_or(BpfError::NoProgram { name })?;
+            <&mut Xdp>::try_from(program).and_then(load_program).map_err(refused)?;
+        }
         let maps = Maps::take(&mut ebpf, &options.limits)?;
-        Ok(Self { ebpf, maps, adopted })
+        let unusual = typed(&mut ebpf, map::UNUSUAL)?;
+        let mut datapath = Self { ebpf, unusual, maps, adopted };
+        if !adopted {
+            datapath.take_unusual()?;
+        }
+        Ok(datapath)
+    }
+
+    /// Makes unusual packets this program's, whichever program they come in by: all that are
+    /// attached at a time can do what the maps need.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    fn take_unusual(&mut self) -> Result<(), BpfError> {
+        let fd = self.program(UNUSUAL)?.fd().map_err(refused)?.try_clone();
+        let fd = fd.map_err(|source| refused(source.into()))?;
+        self.unusual.set(0, &fd, 0).map_err(kernel("write", map::UNUSUAL))?;
+        Ok(())
     }
 
     /// Runs the loaded program once on `frame`, as if it had come in by `ingress_ifindex`.
@@ -221,21 +245,27 @@ impl Datapath {
             ..TestRunOptions::default()
         };
         let result = self
-            .program()?
+            .program(PROGRAM)?
             .test_run(options)
             .map_err(|source| BpfError::TestRun(Box::new(source)))?;
         output.truncate(result.data_size_out as usize);
         Ok(TestRunOutcome { verdict: verdict(result.return_value), frame: output })
     }
 
-    /// Instructions the verifier walked, and bytes of the translated program.
+    /// Instructions the verifier walked for the program that took it most, and bytes of both
+    /// translated programs.
     ///
     /// # Errors
     /// The kernel does not say.
     pub fn verified(&self) -> Result<(u32, u32), BpfError> {
-        let info = self.program()?.info().map_err(|source| BpfError::Program(Box::new(source)))?;
-        let instructions = info.verified_instruction_count().unwrap_or(0);
-        Ok((instructions, info.size_translated().unwrap_or(0)))
+        let mut verified = (0, 0);
+        for name in [PROGRAM, UNUSUAL] {
+            let info = self.program(name)?.info().map_err(refused)?;
+            let (instructions, bytes) = verified;
+            let walked = info.verified_instruction_count().unwrap_or(0);
+            verified = (instructions.max(walked), bytes + info.size_translated().unwrap_or(0));
+        }
+        Ok(verified)
     }
 
     /// The object, for its log map.
@@ -243,10 +273,14 @@ impl Datapath {
         &mut self.ebpf
     }
 
-    fn program(&self) -> Result<&Xdp, BpfError> {
-        let program = self.ebpf.program(PROGRAM).ok_or(BpfError::NoProgram)?;
-        <&Xdp>::try_from(program).map_err(|source| BpfError::Program(Box::new(source)))
+    fn program(&self, name: &'static str) -> Result<&Xdp, BpfError> {
+        let program = self.ebpf.program(name).ok_or(BpfError::NoProgram { name })?;
+        <&Xdp>::try_from(program).map_err(refused)
     }
+}
+
+fn refused(source: ProgramError) -> BpfError {
+    BpfError::Program(Box::new(source))
 }
 
 /// Loads a program. The verifier gives up with EAGAIN when the kernel has something else for this

@@ -17,7 +17,8 @@ use aya::Ebpf;
 use aya::maps::xdp::{DevMapHash, XdpMapError};
 use aya::maps::{HashMap, MapData, MapError, PerCpuArray};
 use lb_common::abi::{
-    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PoolEntry, QuicKey, Slot, TablePage, TableRef, map,
+    BackendEntry, BackendIndex, Counter, PINS_PER_BUCKET, Pin, PoolEntry, QuicKey, Slot, TablePage,
+    TableRef, map,
 };
 use lb_common::config::Limits;
 use lb_common::image::Image;
@@ -26,10 +27,11 @@ use thiserror::Error;
 
 use super::sys::{self, MappedWords};
 use crate::core::plan::{Op, pages_of_pool};
-use arrays::{MappedArray, from_words, mapped, to_words, typed};
+use arrays::{MappedArray, from_words, mapped, to_words};
 use counters::reset;
 use services::Services;
 
+pub(super) use arrays::typed;
 pub use shapes::{backend_places, fragment_buckets, pin_buckets, shapes, table_pages};
 
 type QuicWords = [u64; words_of::<QuicKey>()];
@@ -348,7 +350,10 @@ fn await_readers() -> Result<(), MapsError> {
     sys::await_readers().map_err(|source| MapsError::AwaitReaders { source })
 }
 
-fn kernel(operation: &'static str, name: &'static str) -> impl Fn(MapError) -> MapsError {
+pub(super) fn kernel(
+    operation: &'static str,
+    name: &'static str,
+) -> impl Fn(MapError) -> MapsError {
     move |source| MapsError::Kernel { operation, name, source }
 }
 

@@ -46,7 +46,7 @@ const LAYOUT: (u32, &str) = (
      wrong_interface fragment_unknown too_big hop_limit echo_limited no_headroom\n\
      origin ORIGIN_SOURCES ORIGIN_VIPS ORIGIN_COUNTERS\n\
      maps SERVICE_DIRECTORY SERVICE_BUCKETS SERVICES POOLS TABLE_PAGES BACKENDS PINS FRAGMENTS LOADS TURNS QUIC_SERVERS \
-     EGRESS REPLY_BUDGETS REASON_COUNTERS PIN_COUNTERS SERVICE_COUNTERS BACKEND_COUNTERS of \
+     EGRESS REPLY_BUDGETS UNUSUAL REASON_COUNTERS PIN_COUNTERS SERVICE_COUNTERS BACKEND_COUNTERS of \
      18 reasons and 2 pin events",
 );
 
@@ -73,6 +73,7 @@ fn layout() -> String {
         map::QUIC_SERVERS,
         map::EGRESS,
         map::REPLY_BUDGETS,
+        map::UNUSUAL,
         map::REASON_COUNTERS,
         map::PIN_COUNTERS,
         map::SERVICE_COUNTERS,

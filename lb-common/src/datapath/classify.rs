@@ -11,7 +11,7 @@ use crate::verdict::Reason;
 use crate::wire::ethernet::{self, Ethernet, VlanTag};
 use crate::wire::ipv4::{self, Ipv4};
 use crate::wire::ipv6::{self, Ipv6};
-use crate::wire::{Ports, Tcp, Udp, protocol};
+use crate::wire::{Ports, Tcp, TcpFlags, Udp, protocol};
 
 use super::Stop;
 
@@ -44,10 +44,8 @@ pub struct Packet {
     pub part: Part,
     /// Identification of the datagram that a fragment belongs to; 0 of what is none.
     pub datagram_id: u32,
-    /// Whether it opens a connection: TCP with SYN and without ACK.
-    pub opening: bool,
-    /// Whether it closes a connection: TCP with FIN or RST.
-    pub closing: bool,
+    /// Flags of its TCP header, if it has one.
+    pub tcp_flags: TcpFlags,
     /// Bytes of the link-layer header with its tags: 14, 18 or 22.
     pub l2_bytes: usize,
     /// Bytes of the IP packet, by its own header; the frame may be longer (padding).
@@ -103,8 +101,7 @@ pub(super) struct Transport {
     source_port_be: u16,
     /// The same.
     destination_port_be: u16,
-    opening: bool,
-    closing: bool,
+    tcp_flags: TcpFlags,
 }
 
 /// Reads the headers of a frame whose IP header has neither options nor extensions.
@@ -215,8 +212,7 @@ impl Network {
             flow: self.flow(ports),
             part,
             datagram_id,
-            opening: transport.is_some_and(|transport| transport.opening),
-            closing: transport.is_some_and(|transport| transport.closing),
+            tcp_flags: transport.map_or(TcpFlags::NONE, |transport| transport.tcp_flags),
             l2_bytes: self.l2_bytes,
             ip_bytes: self.ip_bytes,
             traffic_class: self.traffic_class,
@@ -248,22 +244,20 @@ fn packet<F: Frame>(frame: &F, network: &Network) -> Result<Packet, Stop> {
 #[inline(always)]
 fn transport<F: Frame>(frame: &F, network: &Network) -> Result<Transport, Reason> {
     let at = network.l2_bytes + network.header_bytes;
-    let room = network.ip_bytes.saturating_sub(network.header_bytes);
     if network.protocol == protocol::TCP {
-        if room < size_of::<Tcp>() {
+        if network.ip_bytes < network.header_bytes + size_of::<Tcp>() {
             return Err(Reason::Malformed);
         }
         let tcp = frame.header::<Tcp>(at).ok_or(Reason::Malformed)?;
-        let (opening, closing) = (tcp.is_opening(), tcp.is_closing());
         let (source_port_be, destination_port_be) = native(&tcp.ports);
-        return Ok(Transport { source_port_be, destination_port_be, opening, closing });
+        return Ok(Transport { source_port_be, destination_port_be, tcp_flags: tcp.flags });
     }
-    if room < size_of::<Udp>() {
+    if network.ip_bytes < network.header_bytes + size_of::<Udp>() {
         return Err(Reason::Malformed);
     }
     let udp = frame.header::<Udp>(at).ok_or(Reason::Malformed)?;
     let (source_port_be, destination_port_be) = native(&udp.ports);
-    Ok(Transport { source_port_be, destination_port_be, opening: false, closing: false })
+    Ok(Transport { source_port_be, destination_port_be, tcp_flags: TcpFlags::NONE })
 }
 
 /// Source and destination port, network-order bytes read natively.

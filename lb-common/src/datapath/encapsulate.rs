@@ -242,7 +242,7 @@ impl<T: Tables> Wrapping<'_, T> {
             time_to_live: OUTER_HOP_LIMIT,
             protocol: self.protocol(shim),
             checksum: U16::ZERO,
-            source: self.ipv4_source(),
+            source: self.ipv4_source().to_ne_bytes(),
             destination: ipv4_part(self.backend.outer_destination),
         };
         header.checksum = ipv4::checksum(header);
@@ -307,14 +307,14 @@ impl<T: Tables> Wrapping<'_, T> {
     }
 
     #[inline(always)]
-    fn ipv4_source(&self) -> [u8; 4] {
-        let source = ipv4_part(self.backend.outer_source);
+    fn ipv4_source(&self) -> u32 {
+        let source = u32::from_ne_bytes(ipv4_part(self.backend.outer_source));
         if !self.features.has(Features::SOURCE_SPREAD) {
             return source;
         }
         #[expect(clippy::cast_possible_truncation, reason = "as many bits as fit")]
         let fill = self.hash as u32 & self.tables.source_spread_v4();
-        (u32::from_ne_bytes(source) | fill).to_ne_bytes()
+        source | fill
     }
 }
 

@@ -105,21 +105,21 @@ pub(super) fn backend<T: Tables>(
     if table.slots() == 0 {
         return None;
     }
-    let scheduler = Scheduler::from_code(pool.scheduler);
     let number = if features.has(Features::SOURCE_HASH) {
-        slot_number(scheduler, hash, table.slots())
+        slot_number(Scheduler::from_code(pool.scheduler), hash, table.slots())
     } else {
         hash::scaled(hash, table.slots())
     };
     let (page, offset) = slot_place(table, number);
     let slot = tables.slot(page, offset)?;
-    let placed = features.has(Features::SCHEDULERS) && scheduler.pins_every_flow();
+    let placed = features.has(Features::SCHEDULERS)
+        && Scheduler::from_code(pool.scheduler).pins_every_flow();
     let backend = if slot.consult() || placed {
         let arrival = Arrival {
             pool: index,
             hash,
-            opening: packet.opening,
-            closing: packet.closing,
+            opening: packet.tcp_flags.is_opening(),
+            closing: packet.tcp_flags.is_closing(),
             udp: packet.flow.protocol == protocol::UDP,
             quoted: packet.part == Part::Error,
             scheduled: placed,

@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791).
 
-use super::checksum::finish;
+use super::checksum::finish_native;
 use zerocopy::big_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -78,21 +78,20 @@ impl Ipv4 {
     }
 }
 
-/// The checksum of a header without options whose checksum field counts as zero (RFC 1071).
+/// The checksum of a header without options whose checksum field counts as zero (RFC 1071). A sum
+/// of native words is that of network-order words with its bytes swapped (RFC 1071 §2 B).
 #[inline]
 pub fn checksum(header: &Ipv4) -> U16 {
-    let [source_high, source_low] = halves(header.source);
-    let [destination_high, destination_low] = halves(header.destination);
-    let sum = u32::from(u16::from_be_bytes([header.version_ihl, header.type_of_service]))
-        + u32::from(header.total_length.get())
-        + u32::from(header.identification.get())
-        + u32::from(header.fragment.get())
-        + u32::from(u16::from_be_bytes([header.time_to_live, header.protocol]))
-        + source_high
-        + source_low
-        + destination_high
-        + destination_low;
-    finish(u64::from(sum))
+    let pair = |bytes| u64::from(u16::from_ne_bytes(bytes));
+    let address = |bytes| u64::from(u32::from_ne_bytes(bytes));
+    let sum = pair([header.version_ihl, header.type_of_service])
+        + pair(header.total_length.to_bytes())
+        + pair(header.identification.to_bytes())
+        + pair(header.fragment.to_bytes())
+        + pair([header.time_to_live, header.protocol])
+        + address(header.source)
+        + address(header.destination);
+    finish_native(sum)
 }
 
 /// The checksum of a header once [`Ipv4::time_to_live`] is one less (RFC 1624).
@@ -102,12 +101,6 @@ pub fn checksum_with_a_hop_less(checksum: U16) -> U16 {
     #[expect(clippy::cast_possible_truncation, reason = "the carry is added back")]
     let folded = (sum + (sum >> 16)) as u16;
     U16::new(folded)
-}
-
-#[inline]
-fn halves(address: [u8; 4]) -> [u32; 2] {
-    let address = u32::from_be_bytes(address);
-    [address >> 16, address & 0xffff]
 }
 
 #[cfg(test)]

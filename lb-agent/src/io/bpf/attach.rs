@@ -16,7 +16,7 @@ use lb_common::config::Mode;
 use nix::errno::Errno;
 use nix::net::if_::if_indextoname;
 
-use super::{BpfError, Datapath};
+use super::{BpfError, Datapath, PROGRAM, refused};
 use crate::io::pins::Pins;
 use crate::io::sys;
 
@@ -125,14 +125,16 @@ impl Attachments {
     /// The interface is somebody else's, or the kernel refuses; all is as it was then.
     pub fn attach(
         &mut self,
-        datapath: &Datapath,
+        datapath: &mut Datapath,
         pins: &Pins,
         interface: &str,
         ifindex: u32,
         mode: Mode,
     ) -> Result<Before, BpfError> {
-        let program = datapath.program()?;
-        let fd = program.fd().map_err(|source| BpfError::Program(Box::new(source)))?.as_fd();
+        if self.0.is_empty() {
+            datapath.take_unusual()?;
+        }
+        let fd = datapath.program(PROGRAM)?.fd().map_err(refused)?.as_fd();
         let attached = self
             .0
             .get(&ifindex)
@@ -159,7 +161,7 @@ impl Attachments {
     /// The kernel refuses.
     pub fn undo(
         &mut self,
-        datapath: &Datapath,
+        datapath: &mut Datapath,
         pins: &Pins,
         before: &Before,
     ) -> Result<(), BpfError> {
@@ -173,16 +175,16 @@ impl Attachments {
         Ok(())
     }
 
-    /// Makes `datapath` the program of every link; no packet is seen by neither the old program
+    /// Makes `datapath`'s the programs of every link; no packet is seen by neither the old program
     /// nor the new one.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn replace_programs(&mut self, datapath: &Datapath) -> Result<(), BpfError> {
-        let failure = |source| BpfError::Program(Box::new(source));
-        let program = datapath.program()?;
-        let id = program.info().map_err(failure)?.id();
-        let fd = program.fd().map_err(failure)?.as_fd();
+    pub fn replace_programs(&mut self, datapath: &mut Datapath) -> Result<(), BpfError> {
+        datapath.take_unusual()?;
+        let program = datapath.program(PROGRAM)?;
+        let id = program.info().map_err(refused)?.id();
+        let fd = program.fd().map_err(refused)?.as_fd();
         for attachment in self.0.values_mut().filter(|attachment| attachment.program_id != id) {
             sys::link_update(attachment.link.as_fd(), fd)
                 .map_err(|source| failed("update", &attachment.path, source))?;

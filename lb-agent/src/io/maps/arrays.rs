@@ -75,7 +75,7 @@ fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, MapsError> {
     ebpf.take_map(name).ok_or(MapsError::Absent { name })
 }
 
-pub(super) fn typed<T: TryFrom<Map, Error = MapError>>(
+pub(in crate::io) fn typed<T: TryFrom<Map, Error = MapError>>(
     ebpf: &mut Ebpf,
     name: &'static str,
 ) -> Result<T, MapsError> {

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use aya::Ebpf;
-use lb_common::abi::{
-    ServiceDirectory, ServiceEntry, ServiceHalf, ServiceKey, ServicePlace, map,
-};
+use lb_common::abi::{ServiceDirectory, ServiceEntry, ServiceHalf, ServiceKey, ServicePlace, map};
 use lb_common::config::Limits;
 use lb_common::services::{self, ServiceTable};
 

@@ -19,9 +19,11 @@ const RDONLY_PROG: u32 = 1 << 7;
 pub(super) const MMAPABLE: u32 = 1 << 10;
 /// `struct bpf_devmap_val`: an interface, and a program that none of ours has.
 const EGRESS_BYTES: usize = 8;
+/// A program, as user space names it.
+const PROGRAM_BYTES: usize = 4;
 
 /// How many elements each map has under `limits`, and everything else that must be as expected.
-pub fn shapes(limits: &Limits) -> [MapShape; 17] {
+pub fn shapes(limits: &Limits) -> [MapShape; 18] {
     let array = |name, value_bytes, max_entries, flags| MapShape {
         name,
         map_type: MapType::Array,
@@ -64,6 +66,7 @@ pub fn shapes(limits: &Limits) -> [MapShape; 17] {
             map_type: MapType::PerCpuArray,
             ..array(map::REPLY_BUDGETS, size_of::<u64>(), Reply::COUNT, 0)
         },
+        MapShape { map_type: MapType::ProgramArray, ..array(map::UNUSUAL, PROGRAM_BYTES, 1, 0) },
         counters(map::REASON_COUNTERS, Reason::COUNT),
         counters(map::PIN_COUNTERS, PinEvent::COUNT),
         counters(map::SERVICE_COUNTERS, limits.services),

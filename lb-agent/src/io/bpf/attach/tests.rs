@@ -25,8 +25,8 @@ impl Agent {
     /// Attaches with this agent's program; whether mode auto fell back to generic.
     fn attach(&mut self, interface: &str, mode: Mode) -> Result<bool, BpfError> {
         let ifindex = if_nametoindex(interface).unwrap();
-        self.attachments.attach(&self.datapath, &self.pins, interface, ifindex, mode)?;
-        self.attachments.replace_programs(&self.datapath)?;
+        self.attachments.attach(&mut self.datapath, &self.pins, interface, ifindex, mode)?;
+        self.attachments.replace_programs(&mut self.datapath)?;
         Ok(self.attachments.of(interface).unwrap().fallback.is_some())
     }
 
