@@ -43,7 +43,9 @@ impl Limits {
         // Index 0 of a backend means "none".
         let backend_places = backends + 1;
         let words = size::<u64>();
+        // The word: where the program for unusual packets is.
         let arrays = size::<ServiceDirectory>()
+            + words
             + 2 * (service_buckets * words + service_places * size::<ServicePlace>())
             + pools * (size::<PoolEntry>() + words)
             + backend_places * (size::<BackendEntry>() + words)

@@ -10,6 +10,7 @@ use super::*;
 use crate::abi::{BackendIndex, Family, Pin, PoolEntry, Slot};
 use crate::hash;
 use crate::image::{Image, Recorder, State};
+use crate::wire::TcpFlags;
 
 const SEED: [u64; 2] = [3, 4];
 
@@ -33,8 +34,7 @@ fn backend(image: &Image, table: TableRef, flow: Flow) -> Option<BackendIndex> {
         flow,
         part: Part::Whole,
         datagram_id: 0,
-        opening: false,
-        closing: false,
+        tcp_flags: TcpFlags::NONE,
         l2_bytes: 14,
         ip_bytes: 40,
         traffic_class: 0,

@@ -260,8 +260,7 @@ impl Readers {
             | Op::ResetBackend { .. }
             | Op::PutBackend { .. }
             | Op::PutPool { .. }
-            | Op::PutService { .. }
-            | Op::RemoveService { .. }
+            | Op::PutServices { .. }
             | Op::PutQuicServer { .. }
             | Op::RemoveQuicServer { .. }
             | Op::PutEgress { .. }

@@ -168,11 +168,11 @@ fn a_pinned_map_of_another_type_is_refused_and_no_other_map_is_made() {
     let bpffs = Bpffs::mount();
     let pins = bpffs.pins();
     drop(load(Some(&pins), LIMITS).unwrap());
-    let services = MapData::from_pin(pins.map(map::SERVICES)).unwrap();
+    let servers = MapData::from_pin(pins.map(map::QUIC_SERVERS)).unwrap();
     for shape in shapes(&LIMITS) {
         fs::remove_file(pins.map(shape.name)).unwrap();
     }
-    sys::pin(services.fd().as_fd(), &pins.map(map::POOLS)).unwrap();
+    sys::pin(servers.fd().as_fd(), &pins.map(map::POOLS)).unwrap();
     let before = files(&bpffs.pin_dir());
 
     let Err(error) = load(Some(&pins), LIMITS) else { panic!("it was accepted") };

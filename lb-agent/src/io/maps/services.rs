@@ -53,6 +53,17 @@ impl Services {
         &self,
         services: &BTreeMap<ServiceKey, ServiceEntry>,
     ) -> Result<(), MapsError> {
+        let directory = self.write_beside(services)?;
+        // All that was written before is seen by whoever sees this.
+        self.directory.put(0, &directory);
+        Ok(())
+    }
+
+    /// Writes services to the half that is not current; the directory that makes it so.
+    pub(super) fn write_beside(
+        &self,
+        services: &BTreeMap<ServiceKey, ServiceEntry>,
+    ) -> Result<ServiceDirectory, MapsError> {
         let table = ServiceTable::build(services);
         if table.half.buckets > self.most_buckets || table.half.places > self.most_places {
             return Err(MapsError::TooManyServices { services: services.len() });
@@ -75,8 +86,6 @@ impl Services {
         }
         let halves = if other == 0 { [half, second] } else { [first, half] };
         self.directory.put(0, &ServiceDirectory { current, halves });
-        // All of the above is seen by whoever sees this.
-        self.directory.put(0, &ServiceDirectory { current: other, halves });
-        Ok(())
+        Ok(ServiceDirectory { current: other, halves })
     }
 }

@@ -1,9 +1,10 @@
 //! Sizes, and every operation on real maps. Needs root.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use aya::maps::{MapType, PerCpuValues};
-use lb_common::abi::{PinState, SLOTS_PER_PAGE, Ticks};
+use lb_common::abi::{PinState, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Ticks};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 use lb_common::verdict::{PinEvent, Reason};
 use proptest::prelude::*;
@@ -172,30 +173,53 @@ fn services_that_fill_their_map_can_all_be_replaced() {
 #[test]
 fn removing_what_is_not_there_is_no_error() {
     let mut maps = load(None, LIMITS).unwrap().maps;
-    let key = ServiceKey::new("203.0.113.10".parse().unwrap(), 6, 80);
 
-    maps.execute(&Op::RemoveService { key }).unwrap();
+    maps.execute(&Op::PutServices { services: Arc::default() }).unwrap();
     maps.execute(&Op::RemovePool { index: 3 }).unwrap();
     maps.execute(&Op::RemoveBackend { index: BackendIndex::new(3).unwrap() }).unwrap();
 
     assert_eq!(maps.observe().unwrap(), Image::default());
 }
 
+fn services_on(ports: RangeInclusive<u16>) -> Op {
+    let vip = "203.0.113.10".parse().unwrap();
+    let entry = ServiceEntry { name_hash: stable_hash(NAME_SEED, b"web"), ..Default::default() };
+    let services = ports.map(|port| (ServiceKey::new(vip, 6, port), entry));
+    Op::PutServices { services: Arc::new(services.collect()) }
+}
+
 #[test]
-fn a_service_map_that_is_full_refuses_by_name_and_keeps_the_rest() {
+fn more_services_than_fit_are_refused_and_those_that_are_there_stay() {
     let mut maps = load(None, LIMITS).unwrap().maps;
-    let put = |port| Op::PutService {
-        key: ServiceKey::new("203.0.113.10".parse().unwrap(), 6, port),
-        entry: ServiceEntry { name_hash: stable_hash(NAME_SEED, b"web"), ..Default::default() },
-    };
-    for port in 1..=16 {
-        maps.execute(&put(port)).unwrap();
-    }
+    maps.execute(&services_on(1..=16)).unwrap();
 
-    let error = maps.execute(&put(17)).unwrap_err();
+    let error = maps.execute(&services_on(1..=17)).unwrap_err();
 
-    assert_eq!(error.to_string(), "cannot write map SERVICES");
+    assert_eq!(error.to_string(), "17 services do not fit in map SERVICES");
     assert_eq!(maps.observe().unwrap().services.len(), 16);
+}
+
+#[test]
+fn services_are_written_to_one_half_and_then_to_the_other() {
+    let mut maps = load(None, LIMITS).unwrap().maps;
+    for ports in [1..=16, 3..=4, 5..=5, 1..=16] {
+        let op = services_on(ports);
+        maps.execute(&op).unwrap();
+        let Op::PutServices { services } = op else { unreachable!() };
+        assert_eq!(maps.observe().unwrap().services, *services);
+    }
+}
+
+#[test]
+fn a_change_of_services_that_was_cut_off_leaves_those_before() {
+    let mut maps = load(None, LIMITS).unwrap().maps;
+    maps.execute(&services_on(1..=3)).unwrap();
+    let before = maps.observe().unwrap();
+
+    let Op::PutServices { services } = services_on(1..=16) else { unreachable!() };
+    maps.services.write_beside(&services).unwrap();
+
+    assert_eq!(maps.observe().unwrap(), before);
 }
 
 #[test]
@@ -237,7 +261,10 @@ fn every_map_has_the_size_that_its_limit_says() {
     assert_eq!(
         sizes,
         [
-            ("SERVICES", 24, 16, 16),
+            ("SERVICE_DIRECTORY", 4, 88, 1),
+            // Two halves.
+            ("SERVICE_BUCKETS", 4, 8, 18),
+            ("SERVICES", 4, 40, 42),
             ("POOLS", 4, 32, 8),
             ("TABLE_PAGES", 4, 4096, 16),
             // Index 0 stands for "none", so there is one more than the limit.
@@ -249,6 +276,7 @@ fn every_map_has_the_size_that_its_limit_says() {
             ("QUIC_SERVERS", 24, 8, 30),
             ("EGRESS", 4, 8, 1024),
             ("REPLY_BUDGETS", 4, 8, 2),
+            ("UNUSUAL", 4, 4, 1),
             ("REASON_COUNTERS", 4, 16, reasons),
             ("PIN_COUNTERS", 4, 16, events),
             ("SERVICE_COUNTERS", 4, 16, 16),
@@ -258,7 +286,7 @@ fn every_map_has_the_size_that_its_limit_says() {
     let mapped: Vec<_> =
         shapes(&LIMITS).into_iter().filter(|shape| shape.flags == MMAPABLE).collect();
     assert!(mapped.iter().all(|shape| shape.map_type == MapType::Array));
-    assert_eq!(mapped.len(), 7);
+    assert_eq!(mapped.len(), 10);
 }
 
 #[test]
@@ -271,7 +299,6 @@ fn the_memory_told_is_that_of_every_map() {
                 // Made one by one as they are needed: only the buckets are there from the start.
                 MapType::Hash if shape.flags & NO_PREALLOC != 0 => entries.next_power_of_two() * 16,
                 MapType::DevMapHash => entries.next_power_of_two() * 8,
-                MapType::Hash => entries * (value + shape.key_bytes as u64 + 64),
                 MapType::PerCpuArray => entries * (value * cpus + 8),
                 _ => entries * value,
             }

@@ -72,12 +72,12 @@ fn every_property_of_a_pinned_map_is_compared() {
     let pins = bpffs.pins();
     let _datapath = load(Some(&pins), LIMITS).unwrap();
     let right = shapes(&LIMITS);
-    let services = right[0];
+    let services = *right.iter().find(|shape| shape.name == map::SERVICES).unwrap();
     let wrong = [
         ("type", MapShape { map_type: MapType::LruHash, ..services }),
-        ("key size", MapShape { key_bytes: 32, ..services }),
+        ("key size", MapShape { key_bytes: 8, ..services }),
         ("value size", MapShape { value_bytes: 24, ..services }),
-        ("size", MapShape { max_entries: 17, ..services }),
+        ("size", MapShape { max_entries: 43, ..services }),
         ("flags", MapShape { flags: 1, ..services }),
     ];
 
@@ -87,8 +87,8 @@ fn every_property_of_a_pinned_map_is_compared() {
         let PinError::Mismatch { map, what, .. } = &error else { panic!("{error}") };
         assert_eq!((map.as_str(), *what), (map::SERVICES, property));
     }
-    let error = pins.check(&[MapShape { max_entries: 17, ..services }]).unwrap_err();
-    let message = "pinned map SERVICES has size 16, and this agent needs 17";
+    let error = pins.check(&[MapShape { max_entries: 43, ..services }]).unwrap_err();
+    let message = "pinned map SERVICES has size 42, and this agent needs 43";
     assert_eq!(error.to_string(), message);
 }
 

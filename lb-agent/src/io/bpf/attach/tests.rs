@@ -44,7 +44,7 @@ impl Agent {
     }
 
     fn program_id(&self) -> u32 {
-        self.datapath.program().unwrap().info().unwrap().id()
+        self.datapath.program(PROGRAM).unwrap().info().unwrap().id()
     }
 }
 
@@ -130,7 +130,7 @@ fn somebody_elses_program_is_left_alone() {
     let bpffs = lab();
     let mut agent = Agent::start(&bpffs);
     let ifindex = if_nametoindex("eth0").unwrap();
-    let program = agent.datapath.program().unwrap().fd().unwrap().as_fd();
+    let program = agent.datapath.program(PROGRAM).unwrap().fd().unwrap().as_fd();
     let theirs = sys::link_create_xdp(program, ifindex, false).unwrap();
 
     for mode in [Mode::Auto, Mode::Native, Mode::Generic] {
@@ -159,7 +159,7 @@ fn interfaces_that_are_no_longer_wanted_are_detached_even_those_of_an_earlier_ag
     assert_eq!(detached, ["peer0"]);
     assert!(second.attachments.is_intact("eth0"));
     // Free again for anybody.
-    let program = second.datapath.program().unwrap().fd().unwrap().as_fd();
+    let program = second.datapath.program(PROGRAM).unwrap().fd().unwrap().as_fd();
     sys::link_create_xdp(program, if_nametoindex("peer0").unwrap(), false).unwrap();
 }
 
