@@ -41,7 +41,8 @@ impl ServiceTable {
     ///
     /// Ends: each attempt hashes by other numbers, and nearly every one succeeds.
     pub fn build(services: &BTreeMap<ServiceKey, ServiceEntry>) -> Self {
-        let mut attempt = 0;
+        // Chance makes a poor number of 0.
+        let mut attempt = 1;
         loop {
             if let Some(table) = Self::attempt(services, attempt) {
                 return table;

@@ -199,13 +199,13 @@ impl Tables for Maps {
 
     #[inline]
     fn service(&self, key: &ServiceKey) -> Option<&ServiceEntry> {
-        let directory = SERVICE_DIRECTORY.get_ptr(0)?;
-        // SAFETY: an aligned word of the map's element, which lives as long as the program; the
-        // agent changes it by one store.
-        let current = unsafe { (&raw const (*directory).current).read_volatile() };
-        // SAFETY: the current half, its buckets and its places stay as they are until this program
-        // has returned: the agent waits for that before it writes to them again.
-        let half = unsafe { (&raw const (*directory).halves[current as usize & 1]).as_ref()? };
+        let directory = SERVICE_DIRECTORY.get(0)?;
+        // SAFETY: an aligned word of the map's element; the agent changes it by one store.
+        let current = unsafe { (&raw const directory.current).read_volatile() };
+        // The current half, its buckets and its places stay as they are until this program has
+        // returned: the agent waits for that before it writes to them again.
+        let [first, second] = &directory.halves;
+        let half = if current == 0 { first } else { second };
         let hash = half.hash(key);
         let multiplier = SERVICE_BUCKETS.get(half.bucket(hash))?;
         let place = SERVICES.get(half.place(hash, *multiplier))?;

@@ -12,6 +12,7 @@ mod beside_an_agent;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use lb_common::abi::LAYOUT_VERSION;
 use lb_tests::process::{Finished, run, tail};
 use lb_tests::topology::{AgentFiles, COMMAND_LIMIT, Host, binary};
 
@@ -23,6 +24,11 @@ const NOT_FOUND: i32 = 4;
 const INVALID_CONFIG: i32 = 5;
 const CONFLICT: i32 = 6;
 const PERMISSION: i32 = 7;
+
+/// Name of the directory with this layout's pins.
+fn layout() -> String {
+    format!("v{LAYOUT_VERSION}")
+}
 
 /// Runs an agent that is expected to refuse.
 fn run_agent(host: &Host, files: &AgentFiles) -> Result<Finished> {

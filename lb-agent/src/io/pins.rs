@@ -1,8 +1,8 @@
 //! The pin directory: maps and links that outlive the agent.
 //!
 //! ```text
-//! PIN_DIR/v2/maps/SERVICES ...  one file per map
-//! PIN_DIR/v2/links/native-7 ... one file per interface: mode, dash, kernel index
+//! PIN_DIR/v3/maps/SERVICES ...  one file per map
+//! PIN_DIR/v3/links/native-7 ... one file per interface: mode, dash, kernel index
 //! ```
 //! The index, not the name: a bpffs refuses dots in names, and an interface may be renamed.
 //! Nothing else may be in the directory, so that it is never somebody else's that is removed.

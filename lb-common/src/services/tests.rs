@@ -1,3 +1,5 @@
+//! Every key is found at the first look, and nothing else is.
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::collection::btree_map;

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lb_common::abi::LAYOUT_VERSION;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -40,6 +41,11 @@ impl AgentFiles {
             pin_dir: Path::new(BPFFS).join(format!("lb-{name}")),
             state_dir: dir.join(format!("{name}-state")),
         }
+    }
+
+    /// Where the agent pins its links.
+    pub fn links(&self) -> PathBuf {
+        self.pin_dir.join(format!("v{LAYOUT_VERSION}")).join("links")
     }
 
     /// Writes the configuration file.

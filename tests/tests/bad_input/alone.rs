@@ -5,7 +5,7 @@ use lb_tests::topology::configuration::{WEIGHT, backends, text_for_interface, we
 use lb_tests::topology::{ORIGINS_V4, Topology, VIP_V4, binary};
 
 use super::{
-    CONFLICT, FAILED, INVALID_CONFIG, PERMISSION, UNREACHABLE, refused, run_agent,
+    CONFLICT, FAILED, INVALID_CONFIG, PERMISSION, UNREACHABLE, layout, refused, run_agent,
     run_agent_through,
 };
 
@@ -123,7 +123,7 @@ fn pins_of_another_layout() -> Result<()> {
     let other = files.pin_dir.join("v999");
     topology.balancer.enter(|| std::fs::create_dir_all(&other))??;
     let finished = run_agent(&topology.balancer, &files)?;
-    refused(finished, CONFLICT, &["v999", "v2", "lb-agent detach"])?;
+    refused(finished, CONFLICT, &["v999", &layout(), "lb-agent detach"])?;
     let left = topology.balancer.list(&files.pin_dir)?;
     ensure!(left == ["v999"], "the refused agent changed the pins: {left:?}");
     ensure!(topology.balancer.xdp_program_id("eth0")?.is_none(), "a program was attached");

@@ -11,7 +11,7 @@ use lb_tests::topology::{
 };
 use serde_json::Value;
 
-use super::{CONFLICT, NOT_FOUND, PERMISSION, USAGE, refused, run_agent};
+use super::{CONFLICT, NOT_FOUND, PERMISSION, USAGE, layout, refused, run_agent};
 
 const EQUAL: [u32; 3] = [WEIGHT; 3];
 
@@ -49,8 +49,8 @@ fn running_state(topology: &Topology, agent: &Agent) -> Result<RunningState> {
     let items = list.get("items").and_then(Value::as_array).context("no backends")?;
     let pin_dir = &agent.files.pin_dir;
     let mut pins = topology.balancer.list(pin_dir)?;
-    for part in ["v2/links", "v2/maps"] {
-        pins.extend(topology.balancer.list(&pin_dir.join(part))?);
+    for part in ["links", "maps"] {
+        pins.extend(topology.balancer.list(&pin_dir.join(layout()).join(part))?);
     }
     Ok(RunningState {
         program: topology.balancer.xdp_program_id("eth0")?,
@@ -216,7 +216,7 @@ fn pins_are_refused(
 #[test]
 fn pinned_map_of_another_shape() -> Result<()> {
     let swap = |pins: &Path| {
-        let maps = pins.join("v2/maps");
+        let maps = pins.join(layout()).join("maps");
         let [pools, backends, spare] = ["POOLS", "BACKENDS", "SPARE"].map(|name| maps.join(name));
         std::fs::rename(&pools, &spare)?;
         std::fs::rename(&backends, &pools)?;

@@ -30,7 +30,7 @@ fn everything(topology: &Topology, agent: &Agent, interfaces: &[&str]) -> Result
     let programs = interfaces.iter().map(|name| topology.balancer.xdp_program_id(name));
     Ok(Everything {
         programs: programs.collect::<Result<_>>()?,
-        links: topology.balancer.list(&agent.files.pin_dir.join("v2/links"))?,
+        links: topology.balancer.list(&agent.files.links())?,
         file: fs::read_to_string(&agent.files.configuration)?,
         state: fs::read_to_string(agent.files.state_dir.join("state.json"))?,
         weight: agent.backend("web/origin1")?,
@@ -102,7 +102,7 @@ fn a_mode_that_is_refused_leaves_the_interface_attached_in_the_old_one() -> Resu
         let [eth0, lo] = programs;
         ensure!(eth0? == before.programs[0], "the program of eth0 was replaced");
         ensure!(lo?.is_some(), "lo is no longer attached");
-        let links = topology.balancer.list(&agent.files.pin_dir.join("v2/links"))?;
+        let links = topology.balancer.list(&agent.files.links())?;
         ensure!(links == before.links, "{links:?}");
         topology.expect_answers(port_80(VIP_V4), 50).map(drop)
     })

@@ -63,7 +63,7 @@ fn a_pin_that_somebody_removed_is_made_again() -> Result<()> {
     on_topology("pin-removed", |topology| {
         let mut agent = topology.start_agent(&web(EQUAL))?;
         let program = topology.balancer.xdp_program_id("eth0")?;
-        let links = agent.files.pin_dir.join("v2/links");
+        let links = agent.files.links();
         let before = topology.balancer.list(&links)?;
         ensure!(before.len() == 1, "{before:?}");
         let removed = links.join(&before[0]);
@@ -82,7 +82,7 @@ fn a_renamed_interface_keeps_forwarding_over_a_restart_by_its_new_name() -> Resu
     on_topology("renamed", |topology| {
         let mut agent = topology.start_agent(&web(EQUAL))?;
         agent.stop()?;
-        let links = topology.balancer.list(&agent.files.pin_dir.join("v2/links"))?;
+        let links = topology.balancer.list(&agent.files.links())?;
         // Addresses and routes stay: the name alone changes.
         topology.balancer.ip("link set dev eth0 name wan.0\n")?;
 
@@ -94,10 +94,7 @@ fn a_renamed_interface_keeps_forwarding_over_a_restart_by_its_new_name() -> Resu
 
         agent.files.write_configuration(&web(EQUAL).replace("eth0", "wan.0"))?;
         let agent = topology.start_agent_with(agent.files.clone())?;
-        ensure!(
-            topology.balancer.list(&agent.files.pin_dir.join("v2/links"))? == links,
-            "another link"
-        );
+        ensure!(topology.balancer.list(&agent.files.links())? == links, "another link");
         topology.expect_answers(port_80(VIP_V4), 50).map(drop)
     })
 }
@@ -119,7 +116,7 @@ fn detach_removes_nothing_that_no_agent_made() -> Result<()> {
         let refused = command(&agent.files.pin_dir)?.with_code(6)?;
         ensure!(refused.stderr.contains("is not a pin directory of lb-agent"), "{refused:?}");
         ensure!(topology.balancer.xdp_program_id("eth0")? == program, "it is detached");
-        let elsewhere = topology.dir().join("v2/maps");
+        let elsewhere = topology.dir().join("v3/maps");
         fs::create_dir_all(&elsewhere)?;
         command(topology.dir())?.with_code(1)?;
         ensure!(elsewhere.exists(), "a directory elsewhere was emptied");

@@ -79,6 +79,8 @@ fn the_weight_that_a_backend_has_in_the_table_is_in_its_entry() {
 
 #[test]
 fn a_pool_has_its_scheduler_and_its_rotation() {
+    use abi::Scheduler;
+
     let pool = |scheduler: &str| {
         let desired = with(SOURCES, &format!("scheduler: {scheduler}"));
         let (target, _) = fresh(&desired, &Ways::new());
@@ -88,7 +90,6 @@ fn a_pool_has_its_scheduler_and_its_rotation() {
         Rotation::Own(slots) => slots.len(),
         Rotation::None | Rotation::Table => 0,
     };
-    use abi::Scheduler;
     assert_eq!(pool("maglev").scheduler, Scheduler::Maglev);
     assert_eq!(pool("source-hash").scheduler, Scheduler::SourceHash);
     assert_eq!(pool("least-connections").scheduler, Scheduler::LeastConnections);
