@@ -15,6 +15,7 @@ mod change;
 mod doctor;
 mod error;
 mod flows;
+mod health;
 mod interfaces;
 mod program;
 mod socket;
@@ -22,12 +23,13 @@ mod sweep;
 mod trace;
 mod views;
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info};
 
 pub use error::AgentError;
@@ -41,6 +43,9 @@ const NEXT_HOP_REFRESH: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(1);
 /// Calls that may wait while the loop is busy.
 const CALLS_QUEUED: usize = 64;
+
+/// Results of checks that lead to one change of the maps.
+const RESULTS_AT_ONCE: usize = 1024;
 
 /// Where everything is.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,6 +91,8 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep_tick = interval(SWEEP);
     sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (results, mut finished) = mpsc::unbounded_channel();
+    let mut batch = Vec::new();
     info!(socket = %socket.path().display(), "ready");
     loop {
         tokio::select! {
@@ -93,6 +100,11 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
                 let Some(Call { request, answer }) = call else { break };
                 // A client that has gone needs no answer.
                 let _ = answer.send(agent.handle(request).await);
+            }
+            () = until(agent.next_probe()) => agent.send_probes(&results),
+            _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {
+                agent.take_results(&batch);
+                batch.clear();
             }
             Some(()) = changes.next() => agent.follow_next_hops().await,
             _ = sweep_tick.tick() => agent.sweep(),
@@ -106,4 +118,12 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     drop(socket);
     info!("stopped; forwarding goes on, `lb-agent detach` ends it");
     Ok(())
+}
+
+/// Waits until it is `due`, or for ever.
+async fn until(due: Option<Duration>) {
+    match due {
+        Some(wait) => sleep(wait).await,
+        None => pending().await,
+    }
 }

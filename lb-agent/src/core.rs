@@ -7,6 +7,7 @@
 
 pub mod diff;
 pub mod effective;
+pub mod health;
 pub mod ids;
 pub mod overrides;
 pub mod plan;

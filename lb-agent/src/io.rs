@@ -15,5 +15,6 @@ pub mod maps;
 pub mod netlink;
 pub mod origin;
 pub mod pins;
+pub mod probes;
 pub mod state_file;
 mod sys;

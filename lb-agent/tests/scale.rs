@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use lb_agent::core::effective::effective;
+use lb_agent::core::health::Conditions;
 use lb_agent::core::ids::Ids;
 use lb_agent::core::overrides::{Change, Overrides};
 use lb_agent::core::plan::{Op, carry_out, plan};
@@ -98,7 +99,8 @@ struct Host {
 impl Host {
     /// Brings the maps to a configuration with overrides; the operations it took.
     fn change_to(&mut self, desired: &Desired, overrides: &Overrides, ways: &Ways) -> Vec<Op> {
-        let effective = timed("effective", || effective(desired, overrides));
+        let effective =
+            timed("effective", || effective(desired, overrides, &Conditions::default()));
         let ids = timed("ids", || Ids::adopt(&self.maps).assign(desired).unwrap());
         timed("tables", || self.tables.update(desired, &effective, &ids).unwrap());
         let links = BTreeSet::from([2]);

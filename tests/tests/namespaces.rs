@@ -10,6 +10,8 @@ mod agent;
 mod api;
 #[path = "namespaces/changes.rs"]
 mod changes;
+#[path = "namespaces/health.rs"]
+mod health;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
 #[path = "namespaces/origin.rs"]

@@ -15,13 +15,14 @@ use super::socket::Socket;
 use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::effective::{EffectivePool, effective};
+use crate::core::health::{Checks, Conditions};
 use crate::core::ids::Ids;
 use crate::core::overrides::Overrides;
 use crate::core::plan::{Op, carry_out, plan, resting_after};
 use crate::core::settings::Settings;
 use crate::core::sweep::{IdleTimeouts, idle_timeouts};
 use crate::core::tables::Tables;
-use crate::core::target::{Ways, egress, keep_leaving, outer_destination, target};
+use crate::core::target::{Ways, egress, keep_leaving, mark_down, outer_destination, target};
 use crate::core::way::{Way, below_vlans};
 use crate::io::bpf::{Attachments, Datapath, LoadOptions};
 use crate::io::capabilities;
@@ -61,6 +62,8 @@ pub(super) struct Agent {
     pub(super) transitions: Transitions,
     /// Pages that packets may still be reading.
     pub(super) resting: BTreeSet<u32>,
+    /// Checks, and what they found.
+    pub(super) health: Checks,
     /// Why the last reload was refused.
     pub(super) reload_failure: Option<String>,
     /// Interfaces of the configuration that are not attached, and why.
@@ -143,9 +146,11 @@ impl Agent {
             observed,
             transitions: Transitions::default(),
             resting: BTreeSet::new(),
+            health: Checks::default(),
             reload_failure: None,
             not_attached: BTreeMap::new(),
         };
+        agent.health = agent.checks_for(&agent.desired);
         agent.take_over()?;
         new_pins.keep();
         Ok((agent, changes, socket))
@@ -162,8 +167,7 @@ impl Agent {
         // The file changed while no agent ran, or this is the first configuration ever.
         let changed = stored.configuration != configuration || stored.overrides != overrides;
         let generation = stored.generation + u64::from(changed);
-        let prepared =
-            self.prepare(&self.desired, &overrides, &self.ways, &interfaces.indices())?;
+        let prepared = self.prepare_anew(&overrides, &self.ways, &interfaces.indices())?;
         // The maps may hold what this configuration has no use for, as long as they are not written.
         let next = prepared.settings;
         let both = self.settings.covering(&self.observed).on_the_way_to(&next);
@@ -206,15 +210,16 @@ impl Agent {
         &self,
         desired: &Desired,
         overrides: &Overrides,
-        ways: &Ways,
-        links: &BTreeSet<u32>,
+        conditions: &Conditions,
+        (ways, links): (&Ways, &BTreeSet<u32>),
     ) -> Result<Prepared, AgentError> {
-        let effective = effective(desired, overrides);
+        let effective = effective(desired, overrides, conditions);
         let ids = Ids::adopt(&self.observed).assign(desired)?;
         let mut tables = self.derived.tables.clone();
         tables.update(desired, &effective, &ids)?;
         let ways = &below_vlans(ways, links);
         let mut target = target(desired, &ids, &tables, ways, links);
+        mark_down(&mut target, &ids, &effective);
         let pinned = self.pinned(&target);
         keep_leaving(&mut target, &self.observed, &pinned, ways, &desired.limits);
         let settings = Settings::of(desired).reaching(target.backends.values());
@@ -223,6 +228,16 @@ impl Agent {
         let backends = names_by_index(desired, &ids);
         let derived = Derived { effective, ids, tables, timeouts, backends };
         Ok(Prepared { derived, ops, settings })
+    }
+
+    /// The same for the running configuration and what is known of its backends.
+    pub(super) fn prepare_anew(
+        &self,
+        overrides: &Overrides,
+        ways: &Ways,
+        links: &BTreeSet<u32>,
+    ) -> Result<Prepared, AgentError> {
+        self.prepare(&self.desired, overrides, &self.health.conditions(), (ways, links))
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that
@@ -272,7 +287,7 @@ impl Agent {
                 log_way(*address, way);
             }
         }
-        let prepared = self.prepare(&self.desired, &self.state.overrides, &ways, &links);
+        let prepared = self.prepare_anew(&self.state.overrides, &ways, &links);
         match prepared.and_then(|prepared| self.commit(prepared)) {
             // Only now: as long as the maps have others, the next look tries again.
             Ok(()) => self.ways = ways,

@@ -15,6 +15,7 @@ use super::interfaces::{Interfaces, absences};
 use super::program::Programs;
 use super::{AgentError, views};
 use crate::core::diff::diff;
+use crate::core::health::Checks;
 use crate::core::overrides::{Change, Overrides};
 use crate::core::target::Ways;
 use crate::io::api_server::{Answer, Request};
@@ -80,8 +81,7 @@ impl Agent {
         let overrides = self.state.overrides.with(pool, name, change);
         if overrides != self.state.overrides {
             let links = self.interfaces.indices();
-            let prepared =
-                self.prepare(&self.desired, &overrides, &self.ways, &links).map_err(refused)?;
+            let prepared = self.prepare_anew(&overrides, &self.ways, &links).map_err(refused)?;
             let generation = self.state.generation + 1;
             let state = State { generation, overrides, ..self.state };
             // The program can do whatever the configuration asks for, with any weights.
@@ -132,8 +132,11 @@ impl Agent {
         self.options.refuse_absent(interfaces.absent.iter().filter(|name| !known(name)))?;
         let ways = ways(&self.netlink, desired, &self.observed).await?;
         let overrides = self.state.overrides.kept_for(desired);
-        let prepared = self.prepare(desired, &overrides, &ways, &interfaces.indices())?;
-        Ok(Considered { interfaces, ways, overrides, prepared })
+        let checks = self.checks_for(desired);
+        let conditions = checks.conditions();
+        let links = interfaces.indices();
+        let prepared = self.prepare(desired, &overrides, &conditions, (&ways, &links))?;
+        Ok(Considered { interfaces, ways, overrides, checks, prepared })
     }
 
     /// Makes a configuration the running one; the number of changes.
@@ -143,7 +146,8 @@ impl Agent {
         text: String,
         source: Source,
     ) -> Result<usize, AgentError> {
-        let Considered { interfaces, ways, overrides, prepared } = self.consider(&desired).await?;
+        let Considered { interfaces, ways, overrides, checks, prepared } =
+            self.consider(&desired).await?;
         let changes = diff(&self.desired, &desired).len();
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
@@ -156,6 +160,7 @@ impl Agent {
             return Err(error);
         }
         (self.desired, self.text, self.ways) = (desired, text, ways);
+        self.health = checks;
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));
         self.interfaces = interfaces;
@@ -187,7 +192,7 @@ impl Agent {
             }
             log_undo(self.remember(old_state));
             let (overrides, links) = (&self.state.overrides, self.interfaces.indices());
-            let old_maps = self.prepare(&self.desired, overrides, &self.ways, &links);
+            let old_maps = self.prepare_anew(overrides, &self.ways, &links);
             log_undo(old_maps.and_then(|prepared| self.commit(prepared)));
             return Err(error);
         }
@@ -210,6 +215,7 @@ struct Considered {
     interfaces: Interfaces,
     ways: Ways,
     overrides: Overrides,
+    checks: Checks,
     prepared: Prepared,
 }
 

@@ -129,7 +129,7 @@ impl Agent {
     /// Removes backends that have left the configuration, once no flow belongs to them.
     fn let_go(&mut self) -> Result<(), AgentError> {
         let (overrides, links) = (&self.state.overrides, self.interfaces.indices());
-        let prepared = self.prepare(&self.desired, overrides, &self.ways, &links)?;
+        let prepared = self.prepare_anew(overrides, &self.ways, &links)?;
         self.commit(prepared)
     }
 

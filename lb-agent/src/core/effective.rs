@@ -1,9 +1,10 @@
-//! Configuration x overrides: which backends take new flows, and with what weight.
+//! Configuration x overrides x health: which backends take new flows, and with what weight.
 
 use std::collections::BTreeMap;
 
 use lb_common::config::{Backend, Desired, Pool, Weight};
 
+use super::health::{Condition, Conditions};
 use super::overrides::Overrides;
 
 /// What a backend does, as `lb-ctl` shows it.
@@ -17,6 +18,10 @@ pub enum State {
     Draining,
     /// Weight 0.
     Disabled,
+    /// No result of its checks yet.
+    Waiting,
+    /// Fails its checks: nothing is sent to it.
+    Down,
 }
 
 impl State {
@@ -27,6 +32,8 @@ impl State {
             Self::Standby => "standby",
             Self::Draining => "draining",
             Self::Disabled => "disabled",
+            Self::Waiting => "waiting",
+            Self::Down => "down",
         }
     }
 }
@@ -38,6 +45,11 @@ pub struct Effective {
     pub state: State,
     /// The weight in force: 0 unless it could take new flows.
     pub weight: Weight,
+    /// What its checks say.
+    pub condition: Condition,
+    /// Whether anything is sent to it, flows that it has included: unless its checks speak against
+    /// it, and are believed.
+    pub usable: bool,
 }
 
 impl Effective {
@@ -45,7 +57,9 @@ impl Effective {
     pub const fn table_weight(self) -> Weight {
         match self.state {
             State::Active => self.weight,
-            State::Standby | State::Draining | State::Disabled => Weight::ZERO,
+            State::Standby | State::Draining | State::Disabled | State::Waiting | State::Down => {
+                Weight::ZERO
+            }
         }
     }
 }
@@ -54,39 +68,81 @@ impl Effective {
 pub type EffectivePool = BTreeMap<String, Effective>;
 
 /// Every pool by name.
-pub fn effective(desired: &Desired, overrides: &Overrides) -> BTreeMap<String, EffectivePool> {
+pub fn effective(
+    desired: &Desired,
+    overrides: &Overrides,
+    conditions: &Conditions,
+) -> BTreeMap<String, EffectivePool> {
     desired
         .pools
         .iter()
-        .map(|(name, pool)| (name.clone(), effective_pool(name, pool, overrides)))
+        .map(|(name, pool)| (name.clone(), effective_pool(name, pool, overrides, conditions)))
         .collect()
 }
 
-fn effective_pool(pool_name: &str, pool: &Pool, overrides: &Overrides) -> EffectivePool {
-    let ready = |name: &str, backend: &Backend| {
-        let (state, weight) = on_its_own(pool_name, name, backend, overrides);
-        state == State::Active && weight > Weight::ZERO
+fn effective_pool(
+    pool_name: &str,
+    pool: &Pool,
+    overrides: &Overrides,
+    conditions: &Conditions,
+) -> EffectivePool {
+    let on_its_own = |(name, backend): (&String, &Backend)| {
+        let (state, weight) = by_command(pool_name, name, backend, overrides);
+        let condition = conditions.of(pool_name, name);
+        (name.clone(), (backend.tier, Effective { state, weight, condition, usable: true }))
     };
+    let mut backends: BTreeMap<String, (u8, Effective)> =
+        pool.backends.iter().map(on_its_own).collect();
+    let threshold = pool.health.as_ref().map_or(0, |health| health.panic_threshold);
+    let candidates = backends.values().filter(|(_, backend)| backend.state == State::Active);
+    if !is_panic(threshold, candidates.map(|(_, backend)| backend.condition)) {
+        for (_, backend) in backends.values_mut() {
+            backend.believe();
+        }
+    }
     // The lowest tier with anyone to take traffic takes it all.
-    let tier_in_use = pool
-        .backends
-        .iter()
-        .filter(|(name, backend)| ready(name, backend))
-        .map(|(_, backend)| backend.tier)
-        .min();
-    pool.backends
-        .iter()
-        .map(|(name, backend)| {
-            let (state, weight) = on_its_own(pool_name, name, backend, overrides);
-            let waits = state == State::Active && Some(backend.tier) != tier_in_use;
-            let state = if waits { State::Standby } else { state };
-            (name.clone(), Effective { state, weight })
-        })
-        .collect()
+    let active = backends.values().filter(|(_, backend)| backend.state == State::Active);
+    let tier_in_use = active.map(|(tier, _)| *tier).min();
+    for (tier, backend) in backends.values_mut() {
+        if backend.state == State::Active && Some(*tier) != tier_in_use {
+            backend.state = State::Standby;
+        }
+    }
+    backends.into_iter().map(|(name, (_, backend))| (name, backend)).collect()
 }
 
-/// State and weight before tiers are looked at.
-fn on_its_own(pool: &str, name: &str, backend: &Backend, overrides: &Overrides) -> (State, Weight) {
+/// Whether so few of a pool are up that it is rather the check that fails. Not before everybody has
+/// been asked: at the start nobody is up.
+fn is_panic(threshold_percent: u8, conditions: impl Iterator<Item = Condition>) -> bool {
+    let (mut up, mut all) = (0, 0);
+    for condition in conditions {
+        match condition {
+            Condition::Unknown => return false,
+            Condition::Up => up += 1,
+            Condition::Down => {}
+        }
+        all += 1;
+    }
+    up < all && up * 100 < usize::from(threshold_percent) * all
+}
+
+impl Effective {
+    /// Takes its condition for true.
+    fn believe(&mut self) {
+        self.usable = self.condition == Condition::Up;
+        if self.state != State::Active {
+            return;
+        }
+        match self.condition {
+            Condition::Up => {}
+            Condition::Unknown => self.state = State::Waiting,
+            Condition::Down => self.state = State::Down,
+        }
+    }
+}
+
+/// State and weight as the configuration and commands say.
+fn by_command(pool: &str, name: &str, backend: &Backend, overrides: &Overrides) -> (State, Weight) {
     let by_command = overrides.of(pool, name);
     let weight = by_command
         .weight

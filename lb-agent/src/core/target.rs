@@ -14,6 +14,7 @@ use lb_common::config::{
 use lb_common::image::Image;
 use lb_common::wire::protocol;
 
+use super::effective::EffectivePool;
 use super::ids::{Ids, NameHash};
 use super::rotation::Rotation;
 use super::tables::Tables;
@@ -94,6 +95,19 @@ pub fn target(
     }
     target.egress = egress(links, ways);
     target
+}
+
+/// Takes from backends that are down what they have: pins of their flows, and slots that still name
+/// them as the ones before.
+pub fn mark_down(target: &mut Target, ids: &Ids, effective: &BTreeMap<String, EffectivePool>) {
+    for (pool, backends) in effective {
+        for (name, _) in backends.iter().filter(|(_, backend)| !backend.usable) {
+            let entry = ids.backend(pool, name).and_then(|index| target.backends.get_mut(&index));
+            if let Some(entry) = entry {
+                entry.flags &= !(BackendEntry::USABLE | BackendEntry::ACCEPTS_NEW);
+            }
+        }
+    }
 }
 
 fn target_pool(name: &str, pool: &Pool, tables: &Tables) -> TargetPool {

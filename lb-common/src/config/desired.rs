@@ -307,6 +307,8 @@ pub struct HealthCheck {
     pub rise: u32,
     /// Consecutive failures that take a backend down.
     pub fall: u32,
+    /// Percent of a pool that must be up for its checks to be believed.
+    pub panic_threshold: u8,
     /// The way the probe travels.
     pub via: HealthVia,
 }

@@ -257,6 +257,12 @@ pub struct HealthFile {
     #[serde(default = "default::fall")]
     #[schemars(range(min = *limit::STREAK.start(), max = *limit::STREAK.end()))]
     pub fall: i64,
+    /// Percent of the pool's backends that must be up, 0..=100. With fewer it is rather the check
+    /// that fails, and all backends are used as if they were up. Default: 1, that is, only if none
+    /// is up; 0 never.
+    #[serde(default = "default::panic_threshold")]
+    #[schemars(range(min = *limit::PERCENT.start(), max = *limit::PERCENT.end()))]
+    pub panic_threshold: i64,
     /// The way the probe travels. Default: direct.
     #[serde(default = "default::via")]
     pub via: HealthVia,

@@ -46,7 +46,7 @@ proptest! {
         (limits, sample, overrides) in commanded(),
     ) {
         let desired = sample.desired(&limits);
-        let all = effective(&desired, &overrides);
+        let all = effective(&desired, &overrides, &Conditions::default());
         prop_assert!(all.keys().eq(desired.pools.keys()));
         for (name, pool) in &desired.pools {
             prop_assert!(all[name].keys().eq(pool.backends.keys()));
@@ -62,7 +62,7 @@ proptest! {
         (limits, sample, overrides) in commanded(),
     ) {
         let desired = sample.desired(&limits);
-        let all = effective(&desired, &overrides);
+        let all = effective(&desired, &overrides, &Conditions::default());
         for (name, pool) in &desired.pools {
             let weight = |backend_name: &str| {
                 let entry = overrides.of(name, backend_name);
@@ -81,7 +81,7 @@ proptest! {
     #[test]
     fn the_state_says_why_a_backend_takes_no_traffic((limits, sample, overrides) in commanded()) {
         let desired = sample.desired(&limits);
-        let all = effective(&desired, &overrides);
+        let all = effective(&desired, &overrides, &Conditions::default());
         for (name, pool) in &desired.pools {
             let lowest_active = all[name]
                 .iter()
@@ -98,6 +98,7 @@ proptest! {
                     }
                     State::Draining => entry.drain,
                     State::Disabled => !entry.drain && weight_on_its_own(backend, entry) == 0,
+                    State::Waiting | State::Down => false,
                 };
                 prop_assert!(holds, "{backend_name}: {effective:?} with {entry:?}");
             }
@@ -114,11 +115,11 @@ proptest! {
         }) {
             let undrained = overrides.with(pool, backend, Change::Drain(false));
             let drained = undrained.with(pool, backend, Change::Drain(true));
-            let while_drained = effective(&desired, &drained)[pool][backend];
+            let while_drained = effective(&desired, &drained, &Conditions::default())[pool][backend];
             prop_assert_eq!(while_drained.state, State::Draining);
             prop_assert_eq!(while_drained.table_weight(), Weight::ZERO);
             let again = drained.with(pool, backend, Change::Drain(false));
-            prop_assert_eq!(effective(&desired, &again), effective(&desired, &undrained));
+            prop_assert_eq!(effective(&desired, &again, &Conditions::default()), effective(&desired, &undrained, &Conditions::default()));
         }
     }
 }
@@ -129,7 +130,8 @@ const TIERS: &str = "[{ name: web, backends: [
     { name: spare, address: 10.3.0.3, weight: 70, tier: 1 } ] }]";
 
 fn states(overrides: &Overrides) -> Vec<(State, u16)> {
-    let pool = effective(&desired(TIERS, "[]"), overrides).remove("web").unwrap();
+    let conditions = Conditions::default();
+    let pool = effective(&desired(TIERS, "[]"), overrides, &conditions).remove("web").unwrap();
     pool.values().map(|backend| (backend.state, backend.table_weight().value())).collect()
 }
 
@@ -152,4 +154,70 @@ fn a_weight_by_command_wins_over_the_file_in_both_directions() {
 
     let expected = [(State::Disabled, 0), (State::Active, 5), (State::Standby, 0)];
     assert_eq!(states(&overrides), expected);
+}
+
+/// The states of three backends of tier 0 and one of tier 1, whose checks say this: `U`p, `D`own or
+/// `?`; a small letter if nothing is sent there.
+fn checked(threshold: u8, said: &str) -> String {
+    let backend =
+        |(number, tier)| format!("{{ name: b{number}, address: 10.3.0.{number}, tier: {tier} }}");
+    let backends = [(1, 0), (2, 0), (3, 0), (4, 1)].map(backend).join(", ");
+    let health = format!("{{ type: tcp, port: 80, panic_threshold: {threshold} }}");
+    let desired =
+        desired(&format!("[{{ name: web, health: {health}, backends: [{backends}] }}]"), "[]");
+    let conditions =
+        (1..).zip(said.chars()).fold(Conditions::default(), |known, (number, letter)| {
+            let condition = match letter {
+                'U' => Condition::Up,
+                'D' => Condition::Down,
+                _ => Condition::Unknown,
+            };
+            known.with("web", &format!("b{number}"), condition)
+        });
+    let pool = effective(&desired, &Overrides::default(), &conditions).remove("web").unwrap();
+    let letter = |backend: &Effective| {
+        let letter = match backend.state {
+            State::Active => 'A',
+            State::Standby => 'S',
+            State::Waiting => 'W',
+            State::Down => 'D',
+            State::Draining | State::Disabled => '!',
+        };
+        if backend.usable { letter } else { letter.to_ascii_lowercase() }
+    };
+    pool.values().map(letter).collect()
+}
+
+#[test]
+fn what_is_down_takes_nothing_and_the_next_tier_takes_over_when_all_of_one_are() {
+    assert_eq!(checked(0, "UUUU"), "AAAS");
+    assert_eq!(checked(0, "UDUU"), "AdAS");
+    assert_eq!(checked(0, "DDDU"), "dddA");
+    assert_eq!(checked(0, "DDDD"), "dddd");
+}
+
+#[test]
+fn not_all_backends_are_in_service_before_the_first_check() {
+    assert_eq!(checked(1, "????"), "wwww");
+    assert_eq!(checked(100, "?U??"), "wAww");
+}
+
+#[test]
+fn when_too_few_are_up_the_checks_are_not_believed() {
+    assert_eq!(checked(1, "DDDD"), "AAAS");
+    assert_eq!(checked(1, "DDDU"), "dddA");
+    assert_eq!(checked(50, "DDDU"), "AAAS");
+    assert_eq!(checked(50, "DDUU"), "ddAS");
+    assert_eq!(checked(50, "DD?U"), "ddwA", "not before everybody has been asked");
+}
+
+#[test]
+fn a_drained_backend_that_goes_down_loses_its_flows_and_stays_drained() {
+    let pools = "[{ name: web, health: { type: tcp, port: 80 }, backends: [
+        { name: b1, address: 10.3.0.1 }, { name: b2, address: 10.3.0.2 } ] }]";
+    let overrides = Overrides::default().with("web", "b1", Change::Drain(true));
+    let conditions = Conditions::default().with("web", "b1", Condition::Down);
+    let pool = effective(&desired(pools, "[]"), &overrides, &conditions).remove("web").unwrap();
+    assert_eq!((pool["b1"].state, pool["b1"].usable), (State::Draining, false));
+    assert_eq!((pool["b2"].state, pool["b2"].usable), (State::Active, true));
 }

@@ -9,6 +9,7 @@ use lb_common::image::Image;
 
 use super::Sample;
 use crate::core::effective::effective;
+use crate::core::health::Conditions;
 use crate::core::ids::{Exhausted, Ids};
 use crate::core::overrides::Overrides;
 use crate::core::plan::{Op, carry_out, plan, resting_after};
@@ -81,7 +82,13 @@ impl Agent {
     ) -> Result<Step, Exhausted> {
         let ids = Ids::adopt(&self.observed).assign(desired)?;
         let mut tables = self.tables.clone();
-        tables.update(desired, &effective(desired, &Overrides::default()), &ids).unwrap();
+        tables
+            .update(
+                desired,
+                &effective(desired, &Overrides::default(), &Conditions::default()),
+                &ids,
+            )
+            .unwrap();
         let mut step = Step {
             settling: Vec::new(),
             observed: self.observed.clone(),

@@ -19,6 +19,7 @@ use lb_common::verdict::{PinEvent, Reason};
 
 use super::*;
 use crate::core::effective::effective;
+use crate::core::health::Conditions;
 use crate::core::ids::Ids;
 use crate::core::overrides::{Change, Overrides};
 use crate::core::plan::{Op, carry_out, plan};
@@ -107,7 +108,7 @@ impl World {
                 overrides = overrides.with("web", &format!("b{number}"), Change::Drain(true));
             }
         }
-        let effective = effective(&desired, &overrides);
+        let effective = effective(&desired, &overrides, &Conditions::default());
         let ids = Ids::adopt(&self.image).assign(&desired).unwrap();
         self.tables.update(&desired, &effective, &ids).unwrap();
         let ways: Ways = (0..=255)

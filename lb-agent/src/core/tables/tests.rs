@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::effective::effective;
+use crate::core::health::Conditions;
 use crate::core::overrides::{Change, Overrides};
 use crate::core::samples::desired;
 
@@ -14,7 +15,7 @@ const POOLS: &str = "[
 fn updated(tables: &Tables, desired: &Desired, overrides: &Overrides) -> (Tables, Ids) {
     let ids = Ids::default().assign(desired).unwrap();
     let mut next = tables.clone();
-    next.update(desired, &effective(desired, overrides), &ids).unwrap();
+    next.update(desired, &effective(desired, overrides, &Conditions::default()), &ids).unwrap();
     (next, ids)
 }
 
@@ -34,7 +35,7 @@ fn only_the_table_whose_backends_changed_is_rebuilt() {
 fn another_seed_or_size_or_index_makes_another_table() {
     let original = desired(POOLS, "[]");
     let (before, ids) = updated(&Tables::default(), &original, &Overrides::default());
-    let effective = effective(&original, &Overrides::default());
+    let effective = effective(&original, &Overrides::default(), &Conditions::default());
     let rebuilt = |desired: &Desired, ids: &Ids| {
         let mut tables = before.clone();
         tables.update(desired, &effective, ids).unwrap();
@@ -104,7 +105,7 @@ fn a_table_that_cannot_be_built_names_its_pool_and_leaves_all_tables() {
     let mut impossible = desired.clone();
     impossible.pools.get_mut("web").unwrap().table_slots = 1000;
 
-    let effective = effective(&impossible, &Overrides::default());
+    let effective = effective(&impossible, &Overrides::default(), &Conditions::default());
     let error = tables.update(&impossible, &effective, &ids).unwrap_err();
 
     let source = BuildError::NotPrime { slots: 1000 };

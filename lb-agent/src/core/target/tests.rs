@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::effective::effective;
+use crate::core::health::Conditions;
 use crate::core::overrides::Overrides;
 use crate::core::samples::{self, Sample, known_way, limits, sample};
 use crate::core::way::{Link, LinkKind};
@@ -17,7 +18,9 @@ use crate::core::way::{Link, LinkKind};
 fn fresh(desired: &Desired, ways: &Ways) -> (Target, Ids) {
     let ids = Ids::default().assign(desired).unwrap();
     let mut tables = Tables::default();
-    tables.update(desired, &effective(desired, &Overrides::default()), &ids).unwrap();
+    tables
+        .update(desired, &effective(desired, &Overrides::default(), &Conditions::default()), &ids)
+        .unwrap();
     (target(desired, &ids, &tables, ways, &BTreeSet::new()), ids)
 }
 

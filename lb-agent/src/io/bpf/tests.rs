@@ -13,7 +13,7 @@ use lb_common::verdict::Reason;
 
 use super::*;
 use crate::core::samples::{known_way, parse};
-use crate::core::{effective, ids, overrides, plan, tables, target};
+use crate::core::{effective, health, ids, overrides, plan, tables, target};
 use crate::io::lab::{Bpffs, LIMITS, load};
 use crate::io::sys;
 
@@ -30,7 +30,11 @@ fn filling() -> Vec<plan::Op> {
     );
     assert_eq!(desired.limits, LIMITS);
     let ids = ids::Ids::default().assign(&desired).unwrap();
-    let effective = effective::effective(&desired, &overrides::Overrides::default());
+    let effective = effective::effective(
+        &desired,
+        &overrides::Overrides::default(),
+        &health::Conditions::default(),
+    );
     let mut tables = tables::Tables::default();
     tables.update(&desired, &effective, &ids).unwrap();
     let address = "10.3.0.2".parse().unwrap();

@@ -53,3 +53,6 @@ pub(in crate::config) const fn rise() -> i64 {
 pub(in crate::config) const fn fall() -> i64 {
     3
 }
+pub(in crate::config) const fn panic_threshold() -> i64 {
+    1
+}

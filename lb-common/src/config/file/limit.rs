@@ -16,6 +16,8 @@ pub const SERVICE_PORT: RangeInclusive<u32> = 0..=65_535;
 pub const TABLE_SLOTS: RangeInclusive<u32> = 251..=16_777_213;
 /// Successes or failures in a row that turn a backend's health.
 pub const STREAK: RangeInclusive<u32> = 1..=100;
+/// Shares of a whole.
+pub const PERCENT: RangeInclusive<u32> = 0..=100;
 /// Interval and timeout of a health check, milliseconds.
 pub const CHECK_TIME_MS: RangeInclusive<u64> = 10..=3_600_000;
 /// Characters of a hash seed.

@@ -27,7 +27,8 @@ fn health() -> impl Strategy<Value = HealthFile> {
             timeout: format!("{}ms", interval_ms / 2),
             rise: streak,
             fall: 101 - streak,
-            via: if is_http { HealthVia::Tunnel } else { HealthVia::Direct },
+            panic_threshold: streak,
+            via: HealthVia::Direct,
         },
     )
 }

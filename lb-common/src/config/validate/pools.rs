@@ -7,7 +7,9 @@ use std::string::{String, ToString};
 use std::time::Duration;
 
 use super::{quic, values};
-use crate::config::desired::{Backend, Encapsulation, HealthCheck, HealthKind, Pool, Weight};
+use crate::config::desired::{
+    Backend, Encapsulation, HealthCheck, HealthKind, HealthVia, Pool, Weight,
+};
 use crate::config::error::Findings;
 use crate::config::file::{
     BackendFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, PoolFile, default, limit,
@@ -231,8 +233,15 @@ fn health_check(
         let message = format!("{timeout:?} is not shorter than the interval, {interval:?}");
         findings.add(&path.field("timeout"), message);
     }
+    if file.via == HealthVia::Tunnel {
+        let message = "checks cannot go through the tunnel: only direct is understood";
+        findings.add(&path.field("via"), message);
+    }
     let rise = values::in_range(file.rise, &limit::STREAK, &path.field("rise"), findings);
     let fall = values::in_range(file.fall, &limit::STREAK, &path.field("fall"), findings);
+    let path_of_threshold = path.field("panic_threshold");
+    let panic_threshold =
+        values::in_range(file.panic_threshold, &limit::PERCENT, &path_of_threshold, findings);
     Some(HealthCheck {
         kind: kind?,
         port: port.flatten(),
@@ -240,6 +249,7 @@ fn health_check(
         timeout: timeout?,
         rise: rise?,
         fall: fall?,
+        panic_threshold: u8::try_from(panic_threshold?).ok()?,
         via: file.via,
     })
 }

@@ -5,6 +5,7 @@ use lb_common::config::Desired;
 
 use super::{Readers, after, assert_holds, assert_valid, is_afresh, tables};
 use crate::core::effective::effective;
+use crate::core::health::Conditions;
 use crate::core::ids::Ids;
 use crate::core::overrides::Overrides;
 use crate::core::plan::*;
@@ -16,7 +17,9 @@ use crate::core::target::{Ways, target};
 fn target_of(desired: &Desired, ids: &mut Ids) -> Target {
     *ids = ids.assign(desired).unwrap();
     let mut tables = Tables::default();
-    tables.update(desired, &effective(desired, &Overrides::default()), ids).unwrap();
+    tables
+        .update(desired, &effective(desired, &Overrides::default(), &Conditions::default()), ids)
+        .unwrap();
     target(desired, ids, &tables, &Ways::new(), &BTreeSet::new())
 }
 

@@ -69,7 +69,9 @@ fn the_weight_that_a_backend_has_in_the_table_is_in_its_entry() {
     let ids = Ids::default().assign(&desired).unwrap();
     let weights = |overrides: &Overrides| {
         let mut tables = Tables::default();
-        tables.update(&desired, &effective(&desired, overrides), &ids).unwrap();
+        tables
+            .update(&desired, &effective(&desired, overrides, &Conditions::default()), &ids)
+            .unwrap();
         let target = target(&desired, &ids, &tables, &Ways::new(), &BTreeSet::new());
         ["v4", "v6"].map(|name| entry(&target, &ids, name).weight)
     };

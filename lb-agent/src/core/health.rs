@@ -1,0 +1,96 @@
+//! Health of the backends: results of checks in, conditions out. Time comes in with every call.
+//!
+//! [`Checks`] says which probe is due when, and keeps one [`Machine`] for each backend of a pool
+//! that is checked. What a condition means for traffic is [`super::effective`]'s to say.
+
+mod checks;
+mod machine;
+
+use std::collections::BTreeMap;
+
+use lb_common::abi::BackendEntry;
+use lb_common::config::Desired;
+use lb_common::image::Image;
+
+use super::ids::Ids;
+
+pub use checks::{Checked, Checks, Last, Probe, ProbeId, Transition};
+pub use machine::Machine;
+
+/// What is known of a backend.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Condition {
+    /// Nothing yet: it takes no new flows.
+    Unknown,
+    /// It answers its checks.
+    Up,
+    /// It does not; nothing is sent to it.
+    Down,
+}
+
+impl Condition {
+    /// The name in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// What a check came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// Whether the backend did what was asked.
+    pub passed: bool,
+    /// What happened, in words.
+    pub detail: String,
+    /// How long it took.
+    pub took_ns: u64,
+}
+
+/// The condition of each backend that is checked, by pool and name. Who is not in it is not checked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Conditions(BTreeMap<String, BTreeMap<String, Condition>>);
+
+impl Conditions {
+    /// The condition of `pool`/`backend`; who is not checked counts as up.
+    pub fn of(&self, pool: &str, backend: &str) -> Condition {
+        let known = self.0.get(pool).and_then(|pool| pool.get(backend));
+        known.copied().unwrap_or(Condition::Up)
+    }
+
+    /// A copy in which `pool`/`backend` has this condition.
+    #[must_use]
+    pub fn with(mut self, pool: &str, backend: &str, condition: Condition) -> Self {
+        self.0.entry(pool.to_owned()).or_default().insert(backend.to_owned(), condition);
+        self
+    }
+}
+
+/// What the maps of an earlier agent say of the backends of a configuration: those that were used are
+/// up, those that were not are down, and of those that are new nothing is known.
+pub fn believed(desired: &Desired, ids: &Ids, observed: &Image) -> Conditions {
+    let names = desired.pools.iter().flat_map(|(pool, spec)| {
+        spec.backends.keys().map(move |name| (pool.as_str(), name.as_str()))
+    });
+    let condition = |pool, name| {
+        let entry = ids.backend(pool, name).and_then(|index| observed.backends.get(&index));
+        entry.map_or(Condition::Unknown, |entry| {
+            if entry.flags & BackendEntry::USABLE == 0 { Condition::Down } else { Condition::Up }
+        })
+    };
+    names.map(|(pool, name)| (pool, name, condition(pool, name))).collect()
+}
+
+impl<'a> FromIterator<(&'a str, &'a str, Condition)> for Conditions {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str, Condition)>>(all: I) -> Self {
+        all.into_iter().fold(Self::default(), |known, (pool, backend, condition)| {
+            known.with(pool, backend, condition)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

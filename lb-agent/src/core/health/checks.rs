@@ -1,0 +1,213 @@
+//! Which probe is due when, and what its results come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use lb_common::config::{Desired, HealthCheck, HealthKind, Pool};
+use lb_common::name_hash::{NAME_SEED, stable_hash};
+
+use super::{Condition, Machine, Outcome};
+
+/// One try of a check: its results are taken only while the check is the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct ProbeId(u64);
+
+/// What to ask, and whom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// To answer with.
+    pub id: ProbeId,
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// What to ask.
+    pub kind: HealthKind,
+    /// Time it may take as a whole.
+    pub timeout_ns: u64,
+}
+
+/// A condition that has changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transition {
+    /// The pool.
+    pub pool: String,
+    /// The backend.
+    pub backend: String,
+    /// What was believed before.
+    pub from: Condition,
+    /// What is known now.
+    pub to: Condition,
+    /// What the result that decided it said.
+    pub reason: String,
+}
+
+/// The last result of a check.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Last {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// When it came in, on the monotonic clock.
+    pub at_ns: u64,
+}
+
+/// A backend that is checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checked {
+    /// How it is checked.
+    pub check: HealthCheck,
+    /// Where.
+    pub address: SocketAddr,
+    /// What is known of it.
+    pub machine: Machine,
+    /// When that was found, on the monotonic clock.
+    pub since_ns: u64,
+    /// The last result.
+    pub last: Option<Last>,
+    /// When the next probe is due, or was when it is under way.
+    pub next_ns: u64,
+    id: ProbeId,
+}
+
+type Key = (String, String);
+
+/// Every check.
+#[derive(Clone, Debug, Default)]
+pub struct Checks {
+    checked: BTreeMap<Key, Checked>,
+    by_id: BTreeMap<ProbeId, Key>,
+    /// Those that are not under way, by when they are due.
+    timeline: BTreeSet<(u64, ProbeId)>,
+    last_id: u64,
+}
+
+impl Checks {
+    /// Follows a configuration. `believed` says what is known of a backend that was not checked
+    /// until now.
+    pub fn configure(
+        &mut self,
+        desired: &Desired,
+        believed: impl Fn(&str, &str) -> Condition,
+        now_ns: u64,
+    ) {
+        let wanted = wanted(desired);
+        let before = std::mem::take(self);
+        self.last_id = before.last_id;
+        for (key, (check, address)) in wanted {
+            let known = before.checked.get(&key);
+            let unchanged = known.filter(|known| known.check == check && known.address == address);
+            let checked = if let Some(unchanged) = unchanged {
+                // A probe that is under way goes on, and is answered as it was asked.
+                if before.timeline.contains(&(unchanged.next_ns, unchanged.id)) {
+                    self.timeline.insert((unchanged.next_ns, unchanged.id));
+                }
+                unchanged.clone()
+            } else {
+                // What is said of another address says nothing of this one.
+                let same_place = known.filter(|known| known.address.ip() == address.ip());
+                let condition = same_place
+                    .map_or_else(|| believed(&key.0, &key.1), |known| known.machine.condition());
+                let next_ns = now_ns + first_wait_ns(&key, &check, condition);
+                self.last_id += 1;
+                let id = ProbeId(self.last_id);
+                self.timeline.insert((next_ns, id));
+                let machine = Machine::new(condition);
+                Checked { check, address, machine, since_ns: now_ns, last: None, next_ns, id }
+            };
+            self.by_id.insert(checked.id, key.clone());
+            self.checked.insert(key, checked);
+        }
+    }
+
+    /// When the next probe is due.
+    pub fn next_ns(&self) -> Option<u64> {
+        self.timeline.first().map(|(due_ns, _)| *due_ns)
+    }
+
+    /// Takes the probes that are due. Each is under way until [`Self::finish`].
+    pub fn due(&mut self, now_ns: u64) -> Vec<Probe> {
+        let mut due = Vec::new();
+        while let Some((due_ns, id)) = self.timeline.first().copied() {
+            if due_ns > now_ns {
+                break;
+            }
+            self.timeline.pop_first();
+            let Some(checked) = self.by_id.get(&id).and_then(|key| self.checked.get(key)) else {
+                continue;
+            };
+            due.push(Probe {
+                id,
+                address: checked.address,
+                kind: checked.check.kind.clone(),
+                timeout_ns: nanoseconds(checked.check.timeout),
+            });
+        }
+        due
+    }
+
+    /// Takes in what a probe came to. The next one keeps to the interval, counted from when this
+    /// one was due; those that were missed are left out.
+    pub fn finish(&mut self, id: ProbeId, outcome: Outcome, now_ns: u64) -> Option<Transition> {
+        let key = self.by_id.get(&id)?;
+        let checked = self.checked.get_mut(key)?;
+        let interval_ns = nanoseconds(checked.check.interval).max(1);
+        let missed = now_ns.saturating_sub(checked.next_ns) / interval_ns;
+        checked.next_ns += (missed + 1) * interval_ns;
+        self.timeline.insert((checked.next_ns, id));
+        let from = checked.machine.condition();
+        let changed =
+            checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
+        let reason = outcome.detail.clone();
+        checked.last = Some(Last { outcome, at_ns: now_ns });
+        let to = changed?;
+        checked.since_ns = now_ns;
+        Some(Transition { pool: key.0.clone(), backend: key.1.clone(), from, to, reason })
+    }
+
+    /// Everything that is checked, by pool and name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Checked)> {
+        self.checked.iter().map(|((pool, name), checked)| (pool.as_str(), name.as_str(), checked))
+    }
+
+    /// How `pool`/`backend` is checked, if it is.
+    pub fn of(&self, pool: &str, backend: &str) -> Option<&Checked> {
+        self.checked.get(&(pool.to_owned(), backend.to_owned()))
+    }
+
+    /// What is known of each.
+    pub fn conditions(&self) -> super::Conditions {
+        self.iter().map(|(pool, name, checked)| (pool, name, checked.machine.condition())).collect()
+    }
+}
+
+/// The checks that a configuration asks for.
+fn wanted(desired: &Desired) -> BTreeMap<Key, (HealthCheck, SocketAddr)> {
+    let of_pool = |(name, pool): (&String, &Pool)| {
+        let check = pool.health.clone()?;
+        let port = check.port.or_else(|| service_port(desired, name))?;
+        let backends = pool.backends.iter().map(|(backend, spec)| {
+            let address = SocketAddr::new(spec.address, port);
+            ((name.clone(), backend.clone()), (check.clone(), address))
+        });
+        Some(backends.collect::<Vec<_>>())
+    };
+    desired.pools.iter().filter_map(of_pool).flatten().collect()
+}
+
+/// The first port of the first service of a pool.
+fn service_port(desired: &Desired, pool: &str) -> Option<u16> {
+    let mut services = desired.services.values().filter(|service| service.pool == pool);
+    services.find_map(|service| service.ports.first().copied().filter(|port| *port != 0))
+}
+
+/// Spreads the first probes over the interval, the same way at each start; those of backends that
+/// wait for their first result come within a tenth of it.
+fn first_wait_ns((pool, backend): &Key, check: &HealthCheck, condition: Condition) -> u64 {
+    let interval_ns = nanoseconds(check.interval);
+    let window_ns = if condition == Condition::Unknown { interval_ns / 10 } else { interval_ns };
+    let hash = stable_hash(NAME_SEED, format!("{pool}/{backend}").as_bytes());
+    // Of the hash, as many bits as 64-bit arithmetic has room for.
+    ((hash >> 44) * (window_ns >> 10) >> 20) << 10
+}
+
+fn nanoseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,235 @@
+//! Conditions and check times, in virtual time.
+
+use std::collections::BTreeSet;
+
+use lb_common::config::Desired;
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::samples::desired;
+
+const SECOND_NS: u64 = 1_000_000_000;
+const START_NS: u64 = 1_000 * SECOND_NS;
+
+fn recorded(machine: &mut Machine, results: &str) -> String {
+    let letter = |condition| match condition {
+        Condition::Unknown => '?',
+        Condition::Up => 'U',
+        Condition::Down => 'D',
+    };
+    let record = |result| {
+        machine.record(result == '+', 2, 3);
+        letter(machine.condition())
+    };
+    results.chars().map(record).collect()
+}
+
+#[test]
+fn every_state_answers_every_result() {
+    for (condition, results, conditions) in [
+        (Condition::Unknown, "+", "U"),
+        (Condition::Unknown, "-", "D"),
+        (Condition::Up, "+", "U"),
+        (Condition::Up, "---", "UUD"),
+        (Condition::Up, "--+--+---", "UUUUUUUUD"),
+        (Condition::Down, "-", "D"),
+        (Condition::Down, "++", "DU"),
+        (Condition::Down, "+-+-++", "DDDDDU"),
+    ] {
+        assert_eq!(recorded(&mut Machine::new(condition), results), conditions, "{condition:?}");
+    }
+}
+
+#[test]
+fn failures_spread_over_a_day_never_add_up() {
+    let mut machine = Machine::new(Condition::Up);
+    for _ in 0..1000 {
+        assert_eq!(recorded(&mut machine, "--+"), "UUU");
+    }
+}
+
+/// Two backends that are checked each second, and one pool that is not checked.
+fn checked(fields: &str) -> Desired {
+    desired(
+        &format!(
+            "[{{ name: web, table_slots: 251, \
+             health: {{ type: tcp, interval: 1s, timeout: 500ms{fields} }}, \
+             backends: [{{ name: b1, address: 10.3.0.1 }}, {{ name: b2, address: 10.3.0.2 }}] }}, \
+             {{ name: plain, table_slots: 251, backends: [{{ name: b3, address: 10.3.0.3 }}] }}]"
+        ),
+        "[{ name: web, vip: 203.0.113.10, protocol: tcp, ports: [443, 8080], pool: web }]",
+    )
+}
+
+fn configured(desired: &Desired, condition: Condition) -> Checks {
+    let mut checks = Checks::default();
+    checks.configure(desired, |_, _| condition, START_NS);
+    checks
+}
+
+fn outcome(passed: bool) -> Outcome {
+    Outcome { passed, detail: if passed { "connected" } else { "refused" }.into(), took_ns: 1 }
+}
+
+#[test]
+fn pools_without_a_check_are_not_asked_and_count_as_up() {
+    let checks = configured(&checked(""), Condition::Unknown);
+    let names: Vec<_> = checks.iter().map(|(pool, name, _)| (pool, name)).collect();
+    assert_eq!(names, [("web", "b1"), ("web", "b2")]);
+    let conditions = checks.conditions();
+    assert_eq!(conditions.of("plain", "b3"), Condition::Up);
+    assert_eq!(conditions.of("web", "b1"), Condition::Unknown);
+}
+
+#[test]
+fn the_port_is_the_checks_own_or_that_of_the_service() {
+    let port = |fields| {
+        let checks = configured(&checked(fields), Condition::Unknown);
+        checks.of("web", "b1").unwrap().address.port()
+    };
+    assert_eq!(port(""), 443);
+    assert_eq!(port(", port: 9000"), 9000);
+}
+
+#[test]
+fn the_first_probes_are_spread_over_the_interval_and_soon_if_nothing_is_known() {
+    let times = |condition| -> Vec<u64> {
+        let checks = configured(&checked(""), condition);
+        checks.iter().map(|(_, _, checked)| checked.next_ns - START_NS).collect()
+    };
+    let (known, unknown) = (times(Condition::Up), times(Condition::Unknown));
+    assert!(known.iter().all(|wait_ns| *wait_ns < SECOND_NS), "{known:?}");
+    assert!(unknown.iter().all(|wait_ns| *wait_ns < SECOND_NS / 10), "{unknown:?}");
+    assert_ne!(known[0], known[1]);
+    assert_eq!(known, times(Condition::Up), "the same at each start");
+}
+
+#[test]
+fn a_probe_is_due_once_an_interval_and_not_again_while_it_is_under_way() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    let all: BTreeSet<_> = checks.due(START_NS + SECOND_NS).iter().map(|probe| probe.id).collect();
+    assert_eq!(all.len(), 2);
+    assert_eq!(checks.next_ns(), None);
+    assert_eq!(checks.due(START_NS + 9 * SECOND_NS), []);
+
+    let planned = checks.of("web", "b1").unwrap().next_ns;
+    for id in all {
+        assert_eq!(checks.finish(id, outcome(true), START_NS + SECOND_NS), None);
+    }
+    assert_eq!(checks.of("web", "b1").unwrap().next_ns, planned + SECOND_NS);
+}
+
+#[test]
+fn probes_that_were_missed_are_left_out_and_the_beat_is_kept() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    let planned = checks.of("web", "b1").unwrap().next_ns;
+    let late_ns = START_NS + 10 * SECOND_NS;
+    for probe in checks.due(late_ns) {
+        checks.finish(probe.id, outcome(true), late_ns);
+    }
+    let next_ns = checks.of("web", "b1").unwrap().next_ns;
+    assert!((late_ns..=late_ns + SECOND_NS).contains(&next_ns));
+    assert_eq!((next_ns - planned) % SECOND_NS, 0);
+}
+
+/// Lets a second's probes of `backend` come to these results, one each second.
+fn seconds(checks: &mut Checks, from_s: u64, results: &str) -> Vec<Transition> {
+    let mut transitions = Vec::new();
+    for (second, result) in (from_s..).zip(results.chars()) {
+        let now_ns = START_NS + second * SECOND_NS;
+        for probe in checks.due(now_ns) {
+            let passed = result == '+' || probe.address.ip().to_string() == "10.3.0.2";
+            transitions.extend(checks.finish(probe.id, outcome(passed), now_ns));
+        }
+    }
+    transitions
+}
+
+#[test]
+fn a_backend_goes_down_after_its_failures_in_a_row_and_says_why() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    assert_eq!(seconds(&mut checks, 1, "+--+--"), []);
+    let down = seconds(&mut checks, 7, "-");
+    let expected = Transition {
+        pool: "web".into(),
+        backend: "b1".into(),
+        from: Condition::Up,
+        to: Condition::Down,
+        reason: "refused".into(),
+    };
+    assert_eq!(down, [expected]);
+    let checked = checks.of("web", "b1").unwrap();
+    assert_eq!(checked.since_ns, START_NS + 7 * SECOND_NS);
+    assert_eq!(checked.last.as_ref().unwrap().outcome, outcome(false));
+    let up = seconds(&mut checks, 8, "++");
+    assert_eq!(up.len(), 1);
+    assert_eq!(up[0].to, Condition::Up);
+}
+
+#[test]
+fn a_change_of_the_check_keeps_what_is_known_and_one_of_the_address_does_not() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    seconds(&mut checks, 1, "---");
+    assert_eq!(checks.conditions().of("web", "b1"), Condition::Down);
+
+    checks.configure(&checked(", fall: 5"), |_, _| Condition::Unknown, START_NS + 5 * SECOND_NS);
+    assert_eq!(checks.conditions().of("web", "b1"), Condition::Down);
+
+    let mut moved = checked("");
+    let backend = moved.pools.get_mut("web").unwrap().backends.get_mut("b1").unwrap();
+    backend.address = "10.3.0.9".parse().unwrap();
+    checks.configure(&moved, |_, _| Condition::Unknown, START_NS + 6 * SECOND_NS);
+    assert_eq!(checks.conditions().of("web", "b1"), Condition::Unknown);
+    assert_eq!(checks.conditions().of("web", "b2"), Condition::Up);
+}
+
+#[test]
+fn what_a_probe_of_an_older_check_says_is_not_taken() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    let probes = checks.due(START_NS + SECOND_NS);
+    let now_ns = START_NS + SECOND_NS;
+    checks.configure(&checked(", fall: 1"), |_, _| Condition::Unknown, now_ns);
+    for probe in probes {
+        assert_eq!(checks.finish(probe.id, outcome(false), now_ns), None);
+    }
+    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 0);
+}
+
+#[test]
+fn a_probe_under_way_survives_a_change_that_does_not_concern_it() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    let probes = checks.due(START_NS + SECOND_NS);
+    checks.configure(&checked(""), |_, _| Condition::Unknown, START_NS + SECOND_NS);
+    assert_eq!(checks.next_ns(), None, "still under way");
+    for probe in probes {
+        checks.finish(probe.id, outcome(true), START_NS + SECOND_NS);
+    }
+    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 2);
+}
+
+proptest! {
+    /// Whatever the results: never down without its failures in a row since it was up, never up
+    /// again without its successes.
+    #[test]
+    fn a_condition_needs_its_results_in_a_row(
+        results in prop::collection::vec(any::<bool>(), 0..200),
+        rise in 1_u32..5,
+        fall in 1_u32..5,
+    ) {
+        let mut machine = Machine::new(Condition::Unknown);
+        let mut row: Vec<bool> = Vec::new();
+        for passed in results {
+            row.push(passed);
+            let before = machine.condition();
+            let Some(after) = machine.record(passed, rise, fall) else { continue };
+            let needed = match before {
+                Condition::Unknown => 1,
+                Condition::Up => fall,
+                Condition::Down => rise,
+            } as usize;
+            prop_assert!(row.len() >= needed);
+            prop_assert!(row.iter().rev().take(needed).all(|each| *each == (after == Condition::Up)));
+            row.clear();
+        }
+    }
+}
