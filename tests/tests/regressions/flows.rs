@@ -50,11 +50,9 @@ fn a_reset_is_not_answered_with_a_reset_and_follows_its_flow() {
         }
     }
     // Nowhere to send it to: it is lost, and nobody hears of it.
-    for (port, reason) in [
-        (8007, Reason::NoBackend),
-        (8003, Reason::NextHopUnknown),
-        (8004, Reason::WrongInterface),
-    ] {
+    for (port, reason) in
+        [(8007, Reason::NoBackend), (8003, Reason::NextHopUnknown), (8004, Reason::WrongInterface)]
+    {
         let [reset, _] = segments((3, port), RST);
         assert_eq!(both.run(&reset), (reason, reset));
     }
@@ -128,7 +126,7 @@ fn a_retransmitted_syn_is_not_placed_again() {
     for port in [SHARED_PORT, MOVED_PORT].into_iter().chain(PLACING_PORTS) {
         for number in [0, 1] {
             let mut pass = || -> Vec<_> {
-                let syns = (1..=24).map(|client| segments((client, port), SYN)[number].clone());
+                let syns = (1..=25).map(|client| segments((client, port), SYN)[number].clone());
                 syns.map(|syn| both.backend_of(&syn)).collect()
             };
             let first = pass();
