@@ -47,7 +47,7 @@ impl Both {
         match SlicedPacket::from_ethernet(&out).unwrap().net.unwrap() {
             NetSlice::Ipv4(ip) => ip.header().destination_addr().into(),
             NetSlice::Ipv6(ip) => ip.header().destination_addr().into(),
-            other => panic!("no outer header: {other:?}"),
+            other @ NetSlice::Arp(_) => panic!("no outer header: {other:?}"),
         }
     }
 }

@@ -28,22 +28,26 @@ const HEAVY: [u8; 4] = [10, 3, 0, 2];
 
 /// A pool for each scheduler, with backends of weights 1 and 10, at ports 1 and up of the VIP.
 fn configuration() -> Desired {
-    let mut text = "node: { name: edge-1, encap_source: { ipv4: 10.2.0.2 } }\n\
-                    interfaces: [ { name: eth0 } ]\n\
-                    limits: { table_slots: 147456, pools: 16, backends: 64 }\npools:\n"
-        .to_owned();
-    let mut services = "services:\n".to_owned();
-    for (number, (scheduler, _)) in (1..).zip(SCHEDULERS) {
-        text += &format!(
+    let pool = |(number, (scheduler, _)): (u16, (&str, i64))| {
+        format!(
             "  - name: p{number}\n    scheduler: {scheduler}\n    table_slots: 16381\n    backends:\n\
              \x20     - {{ name: light, address: 10.3.0.1, weight: 1 }}\n\
              \x20     - {{ name: heavy, address: 10.3.0.2, weight: 10 }}\n"
-        );
-        services += &format!(
-            "  - {{ name: s{number}, vip: {VIP}, protocol: tcp, ports: [{number}], pool: p{number} }}\n"
-        );
-    }
-    config::parse("weights", &(text + &services)).unwrap()
+        )
+    };
+    let service = |number| {
+        format!(
+            "  - name: s{number}\n    vip: {VIP}\n    protocol: tcp\n    ports: [{number}]\n\
+             \x20   pool: p{number}\n"
+        )
+    };
+    let node = "node: { name: edge-1, encap_source: { ipv4: 10.2.0.2 } }\n\
+                interfaces: [ { name: eth0 } ]\n\
+                limits: { table_slots: 147456, pools: 16, backends: 64 }\n";
+    let pools: String = (1..).zip(SCHEDULERS).map(pool).collect();
+    let services: String = (1..=SCHEDULERS.len()).map(service).collect();
+    let text = format!("{node}pools:\n{pools}services:\n{services}");
+    config::parse("weights", &text).unwrap()
 }
 
 /// What the agent writes for it.
