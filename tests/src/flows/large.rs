@@ -1,10 +1,11 @@
 //! Datagrams larger than any link takes at once, and servers that send them back.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 
 use super::servers::Servers;
 use crate::topology::{Host, Origin};
@@ -68,8 +69,8 @@ impl Large {
         let question: Vec<u8> = (0_u32..).flat_map(u32::to_be_bytes).take(bytes).collect();
         let mut answer = vec![0; BUFFER_BYTES];
         for _ in 0..ATTEMPTS {
-            self.0.send(&question).with_context(|| format!("sending {bytes} bytes"))?;
-            match self.0.recv(&mut answer) {
+            let answered = self.0.send(&question).and_then(|_| self.0.recv(&mut answer));
+            match answered {
                 Ok(length) => {
                     let answer = answer.get(..length).unwrap_or_default();
                     let name = answer.strip_suffix(question.as_slice());
@@ -77,11 +78,17 @@ impl Large {
                     let name = name.with_context(|| format!("{length} other bytes came back"))?;
                     return Ok(String::from_utf8_lossy(name).into_owned());
                 }
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-                Err(error) => return Err(error).context("receiving"),
+                Err(error) if may_be_repeated(&error) => {}
+                Err(error) => return Err(error).with_context(|| format!("asking {bytes} bytes")),
             }
         }
         bail!("no answer to {ATTEMPTS} datagrams of {bytes} bytes")
     }
+}
+
+/// No answer in time, or the kernel was told that a fragment was too large and makes smaller ones
+/// from now on (ip(7)).
+fn may_be_repeated(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+        || error.raw_os_error() == Some(Errno::EMSGSIZE as i32)
 }

@@ -72,7 +72,7 @@ fn a_frame_ends_where_its_ip_header_says_and_not_with_the_buffer() {
     let narrow = |payload: usize| {
         frame4(TCP, &packet::tcp_with_flags(7, NARROW_PORT, SYN, &vec![0x77; payload]))
     };
-    // With its behind: what it is too short for is not read from the rest of the buffer.
+    // What a packet is too short for is not read from what lies behind it.
     let mut no_room_for_tcp = frame4(TCP, &packet::tcp(7, 80, b""));
     no_room_for_tcp[16..18].copy_from_slice(&39_u16.to_be_bytes());
     let cases = [
@@ -83,7 +83,7 @@ fn a_frame_ends_where_its_ip_header_says_and_not_with_the_buffer() {
         (frame4(ICMP, &echo), Reason::EchoAnswered, true),
         (frame4(TCP, &packet::tcp(7, 81, b"")), Reason::NoService, true),
         (no_room_for_tcp, Reason::Malformed, true),
-        // What quotes the packet, quotes nothing else.
+        // An error about a packet quotes that, and nothing behind it.
         (narrow(41), Reason::TooBigReported, false),
     ];
     for (frame, reason, is_kept) in cases {
