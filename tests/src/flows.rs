@@ -3,12 +3,14 @@
 //! [`Flows`] is a set of them, all opened before it is made. In the background every one asks its
 //! origin something again and again ([`Flows::start`]), or they stay silent and ask once, at the
 //! end ([`Flows::silent`]). [`connections`] are TCP connections to nginx, [`datagrams`] UDP flows
-//! to a server that counts them. [`openings`] are bare SYNs, which no kernel would send twice on
+//! to a server that counts them, [`large`] ones too large for a link. [`openings`] are bare SYNs, which no kernel would send twice on
 //! demand.
 
 pub mod connections;
 pub mod datagrams;
+pub mod large;
 pub mod openings;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};

@@ -107,19 +107,45 @@ pub fn fetch(target: SocketAddr, upload: &[u8]) -> Result<String, String> {
     fetch_from(target, upload).map(|(body, _)| body)
 }
 
+/// Gets `path`, with `limit` to connect and between two reads; gives the answer's body.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn download(target: SocketAddr, path: &str, limit: Duration) -> Result<String, String> {
+    exchange(target, path, &[], limit).map(|(body, _)| body)
+}
+
+/// Sends `upload`, with `limit` to connect and between two reads or writes; gives the answer's
+/// body.
+///
+/// # Errors
+/// As [`fetch`].
+pub fn upload(target: SocketAddr, upload: &[u8], limit: Duration) -> Result<String, String> {
+    exchange(target, "/", upload, limit).map(|(body, _)| body)
+}
+
 /// Like [`fetch`], and gives the client's own address and port as well.
 ///
 /// # Errors
 /// As [`fetch`].
 pub fn fetch_from(target: SocketAddr, upload: &[u8]) -> Result<(String, SocketAddr), String> {
+    exchange(target, "/", upload, LIMIT)
+}
+
+fn exchange(
+    target: SocketAddr,
+    path: &str,
+    upload: &[u8],
+    limit: Duration,
+) -> Result<(String, SocketAddr), String> {
     let step = |name: &'static str| move |error: io::Error| format!("{name}: {error}");
-    let mut stream = TcpStream::connect_timeout(&target, LIMIT).map_err(step("connect"))?;
+    let mut stream = TcpStream::connect_timeout(&target, limit).map_err(step("connect"))?;
     let source = stream.local_addr().map_err(step("own address"))?;
-    stream.set_read_timeout(Some(LIMIT)).map_err(step("time limit"))?;
-    stream.set_write_timeout(Some(LIMIT)).map_err(step("time limit"))?;
+    stream.set_read_timeout(Some(limit)).map_err(step("time limit"))?;
+    stream.set_write_timeout(Some(limit)).map_err(step("time limit"))?;
     let method = if upload.is_empty() { "GET" } else { "POST" };
     let head = format!(
-        "{method} / HTTP/1.1\r\nHost: lb\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.1\r\nHost: lb\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
         upload.len()
     );
     stream.write_all(head.as_bytes()).map_err(step("send"))?;

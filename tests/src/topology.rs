@@ -16,7 +16,9 @@ mod host;
 mod network;
 mod origin;
 mod pass_program;
+mod ping;
 mod raw;
+mod second_link;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -31,7 +33,8 @@ pub use host::{BPFFS, Host};
 pub use network::{
     BALANCER_V4, BALANCER_V6, CLIENT_V4, CLIENT_V6, ORIGINS_V4, ORIGINS_V6, VIP_V4, VIP_V6,
 };
-pub use origin::{ORIGIN_NAMES, Origin};
+pub use origin::{LARGE, LARGE_COPIES, ORIGIN_NAMES, Origin};
+pub use ping::Pinger;
 pub use raw::{Datagram, receive};
 
 use crate::http::{self, Tally};
@@ -65,8 +68,8 @@ impl Topology {
             .prefix(&format!("lb-{name}-"))
             .tempdir()
             .context("making the run's directory")?;
-        let object = dir.path().join("pass.o");
-        std::fs::write(&object, pass_program::object_file()?).context("writing pass.o")?;
+        let object = dir.path().join(pass_program::FILE);
+        std::fs::write(&object, pass_program::object_file()?).context("writing the object file")?;
         let [client, router, balancer] = [
             Host::new(network::CLIENT)?,
             Host::new(network::ROUTER)?,
@@ -75,20 +78,24 @@ impl Topology {
         let [first, second, third] = ORIGIN_NAMES;
         let hosts = [Host::new(first)?, Host::new(second)?, Host::new(third)?];
         network::connect(&client, &router, &balancer, &hosts)?;
-        let pass = format!(
-            "link set dev {} xdpdrv object {} section {}\n",
-            network::BALANCER,
-            object.display(),
-            pass_program::SECTION
-        );
-        router.ip(&pass).context("attaching the pass program")?;
         let [first, second, third] = hosts;
         let origins = [
             Origin::start(first, dir.path())?,
             Origin::start(second, dir.path())?,
             Origin::start(third, dir.path())?,
         ];
-        Ok(Self { origins, client, router, balancer, dir })
+        let topology = Self { origins, client, router, balancer, dir };
+        topology.pass_all(network::BALANCER).context("attaching the pass program")?;
+        Ok(topology)
+    }
+
+    /// Attaches a program that passes everything to an interface of the router.
+    fn pass_all(&self, interface: &str) -> Result<()> {
+        let object = self.dir().join(pass_program::FILE);
+        let section = pass_program::SECTION;
+        let object = object.display();
+        self.router
+            .ip(&format!("link set dev {interface} xdpdrv object {object} section {section}\n"))
     }
 
     /// Logs and files of the run.

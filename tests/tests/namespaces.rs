@@ -10,11 +10,19 @@ mod agent;
 mod api;
 #[path = "namespaces/changes.rs"]
 mod changes;
+#[path = "namespaces/fragments.rs"]
+mod fragments;
 #[path = "namespaces/health.rs"]
 mod health;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
 #[path = "namespaces/origin.rs"]
 mod origin;
+#[path = "namespaces/path_mtu.rs"]
+mod path_mtu;
+#[path = "namespaces/ping.rs"]
+mod ping;
 #[path = "namespaces/traffic.rs"]
 mod traffic;
+#[path = "namespaces/two_interfaces.rs"]
+mod two_interfaces;

@@ -6,21 +6,17 @@
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::servers::Servers;
 use super::{Answer, Flow};
 use crate::topology::{Host, Origin, VIP_V4, VIP_V6};
 
 /// Port of the servers.
 pub const PORT: u16 = 4000;
 
-/// Time between two looks of a server at whether it shall stop.
-const STOP_INTERVAL: Duration = Duration::from_millis(100);
 /// Time an answer may take until the question is asked again.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How often a question is asked: nobody promises that a datagram arrives.
@@ -28,51 +24,26 @@ const ATTEMPTS: usize = 5;
 /// Longer than any datagram.
 const BUFFER_BYTES: usize = 256;
 
-/// A server on one origin, on both VIPs. Dropped, it stops.
+/// Servers on one origin, on both VIPs. Dropped, they stop.
 #[derive(Debug)]
-pub struct Counter {
-    stop: Arc<AtomicBool>,
-    workers: Vec<JoinHandle<()>>,
-}
+pub struct Counter(#[expect(dead_code, reason = "dropped, they stop")] Servers);
 
 impl Counter {
-    /// Starts a server on `origin`.
+    /// Starts servers on `origin`.
     ///
     /// # Errors
     /// When the port cannot be bound.
     pub fn start(origin: &Origin) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut workers = Vec::new();
-        for vip in [VIP_V4.into(), VIP_V6.into()] {
-            let socket = origin.host.udp_socket((vip, PORT))?;
-            socket.set_read_timeout(Some(STOP_INTERVAL)).context("a server's time limit")?;
-            let (stop, name) = (Arc::clone(&stop), origin.name().to_owned());
-            workers.push(thread::spawn(move || serve(&socket, &name, &stop)));
-        }
-        Ok(Self { stop, workers })
-    }
-}
-
-impl Drop for Counter {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::SeqCst);
-        for worker in self.workers.drain(..) {
-            // One that panicked has stopped as well.
-            let _ = worker.join();
-        }
-    }
-}
-
-fn serve(socket: &UdpSocket, name: &str, stop: &AtomicBool) {
-    let mut counts: HashMap<SocketAddr, u64> = HashMap::new();
-    let mut question = [0; BUFFER_BYTES];
-    while !stop.load(Ordering::SeqCst) {
-        // Nothing came, or an earlier answer found nobody: neither ends the server.
-        let Ok((_, peer)) = socket.recv_from(&mut question) else { continue };
-        let count = counts.entry(peer).or_default();
-        *count += 1;
-        // The peer asks again if this is lost.
-        let _ = socket.send_to(format!("{name}:{count}").as_bytes(), peer);
+        let name = origin.name().to_owned();
+        let answer = || {
+            let (name, mut counts) = (name.clone(), HashMap::<_, u64>::new());
+            move |_: &[u8], peer| {
+                let count = counts.entry(peer).or_default();
+                *count += 1;
+                format!("{name}:{count}").into_bytes()
+            }
+        };
+        Servers::start(origin, PORT, answer).map(Self)
     }
 }
 

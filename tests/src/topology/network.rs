@@ -24,6 +24,8 @@ pub const ORIGINS_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd00, 4, 0, 0, 0, 0, 0, 2),
     Ipv6Addr::new(0xfd00, 5, 0, 0, 0, 0, 0, 2),
 ];
+/// What tells the origins' subnets apart: the third part of the IPv4 one, the second of the IPv6.
+pub(super) const ORIGIN_SUBNETS: [u8; 3] = [3, 4, 5];
 /// The VIP that every origin holds.
 pub const VIP_V4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// The VIP that every origin holds.
@@ -64,7 +66,7 @@ pub(super) fn connect(
         Attachment { host: client, subnet: 1, mtu_bytes: CLIENT_MTU_BYTES },
         Attachment { host: balancer, subnet: 2, mtu_bytes: TUNNEL_MTU_BYTES },
     ];
-    attachments.extend((3..).zip(origins).map(|(subnet, host)| Attachment {
+    attachments.extend(ORIGIN_SUBNETS.into_iter().zip(origins).map(|(subnet, host)| Attachment {
         host,
         subnet,
         mtu_bytes: TUNNEL_MTU_BYTES,

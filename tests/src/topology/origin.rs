@@ -15,6 +15,12 @@ use crate::process::{Process, wait_until};
 /// Names of the origins, which are also what they answer.
 pub const ORIGIN_NAMES: [&str; 3] = ["origin1", "origin2", "origin3"];
 
+/// The place on the origins with a body that takes many packets: the origin's name,
+/// [`LARGE_COPIES`] times.
+pub const LARGE: &str = "/large";
+/// Copies of an origin's name in the body of [`LARGE`].
+pub const LARGE_COPIES: usize = 32 * 1024;
+
 /// Time nginx gets to listen.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Where lb-origin is pinned, on the origin's own bpffs.
@@ -35,6 +41,8 @@ impl Origin {
         host.ip(&format!("addr add {VIP_V4}/32 dev lo\naddr add {VIP_V6}/128 dev lo nodad\n"))?;
         let prefix = dir.join(host.name());
         std::fs::create_dir(&prefix).context("making nginx's directory")?;
+        let large = prefix.join(LARGE.trim_start_matches('/'));
+        std::fs::write(&large, host.name().repeat(LARGE_COPIES)).context("writing a large file")?;
         let file = prefix.join("nginx.conf");
         std::fs::write(&file, nginx_configuration(host.name())).context("writing nginx.conf")?;
         let mut command = host.command("nginx");
@@ -141,6 +149,7 @@ fn nginx_configuration(name: &str) -> String {
          \x20   listen 80 backlog=4096;\n\
          \x20   listen [::]:80 backlog=4096;\n\
          \x20   location / {{ return 200 \"{name}\"; }}\n\
+         \x20   location {LARGE} {{ root .; }}\n\
          \x20   location {stay} {{\n\
          \x20     keepalive_timeout 1h;\n\
          \x20     keepalive_requests 1000000000;\n\

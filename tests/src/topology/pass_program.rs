@@ -9,6 +9,8 @@ use object::write::{Object, Symbol, SymbolSection};
 use object::{Architecture, BinaryFormat, Endianness, SectionKind};
 use object::{SymbolFlags, SymbolKind, SymbolScope};
 
+/// Name of the object file in the run's directory.
+pub(super) const FILE: &str = "pass.o";
 /// Section that holds the program, as `ip` wants it named.
 pub(super) const SECTION: &str = "xdp";
 
