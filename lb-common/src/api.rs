@@ -4,11 +4,13 @@
 //! are RFC 3339, and every answer is wrapped in a [`List`] or [`Item`] that names its kind and
 //! the generation of the configuration it speaks of. Errors are [`Problem`] documents (RFC 9457).
 
+mod health;
 #[cfg(feature = "config")]
 mod invalid;
 mod requests;
 mod responses;
 
+pub use health::{Health, HealthCounts, HealthResult};
 pub use requests::{ConfigRequest, DetailQuery, TraceRequest, WeightRequest};
 pub use responses::{
     Backend, Change, ChangeKind, ConfigDiff, ConfigText, Finding, InterfaceStatus, Item, List,

@@ -113,6 +113,9 @@ enum Command {
     /// Look at backends, weigh them, drain them.
     #[command(subcommand, after_help = "Example:\n  lb-ctl backend drain web/web-1")]
     Backend(BackendCommand),
+    /// See what health checks find.
+    #[command(subcommand, after_help = "Example:\n  lb-ctl health list")]
+    Health(HealthCommand),
     /// Check, compare, apply and show the configuration.
     #[command(subcommand, after_help = "Example:\n  lb-ctl config apply edge.yaml")]
     Config(ConfigCommand),
@@ -206,6 +209,16 @@ enum BackendCommand {
         /// Pool and name of the backend.
         #[arg(value_name = "POOL/NAME")]
         backend: BackendRef,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum HealthCommand {
+    /// List the checks of one pool's backends, or of all, with their last results.
+    #[command(after_help = "Examples:\n  lb-ctl health list\n  lb-ctl health list web -o wide")]
+    List {
+        /// Name of the pool.
+        pool: Option<ObjectName>,
     },
 }
 

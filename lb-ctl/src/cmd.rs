@@ -9,7 +9,7 @@ mod doctor;
 mod version;
 
 use hyper::Method;
-use lb_common::api::{Backend, Item, List, Service, Status, Trace};
+use lb_common::api::{Backend, Health, Item, List, Service, Status, Trace};
 use serde::de::DeserializeOwned;
 
 use crate::args::{Options, Request};
@@ -55,6 +55,10 @@ pub(crate) fn run(
         Request::BackendWeight(backend, weight) => backend::weight(&context, &backend, weight),
         Request::BackendDrain(backend) => backend::drain(&context, &backend),
         Request::BackendUndrain(backend) => backend::undrain(&context, &backend),
+        Request::HealthList(None) => context.list::<Health>("/v1/health", "checks"),
+        Request::HealthList(Some(pool)) => {
+            context.list::<Health>(&format!("/v1/health?pool={pool}"), "checks")
+        }
         Request::ConfigValidate(source) => config::validate(&context, &source),
         Request::ConfigShow => config::show(&context),
         Request::ConfigDiff(source) => config::diff(&context, &source),

@@ -7,6 +7,7 @@
 mod backend;
 mod config;
 mod doctor;
+mod health;
 mod number;
 mod service;
 mod status;

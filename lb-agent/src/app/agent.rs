@@ -150,7 +150,6 @@ impl Agent {
             reload_failure: None,
             not_attached: BTreeMap::new(),
         };
-        agent.health = agent.checks_for(&agent.desired);
         agent.take_over()?;
         new_pins.keep();
         Ok((agent, changes, socket))
@@ -160,6 +159,7 @@ impl Agent {
     /// cannot. A new link runs on maps that do not know their services yet, and passes all.
     #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     fn take_over(&mut self) -> Result<(), AgentError> {
+        self.health = self.checks_for(&self.desired);
         let interfaces = self.interfaces.clone();
         let stored = self.state.clone();
         let overrides = stored.overrides.kept_for(&self.desired);

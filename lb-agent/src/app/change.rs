@@ -13,7 +13,7 @@ use tracing::{error, info};
 use super::agent::{Agent, Prepared, text_hash, ways};
 use super::interfaces::{Interfaces, absences};
 use super::program::Programs;
-use super::{AgentError, views};
+use super::{AgentError, health, views};
 use crate::core::diff::diff;
 use crate::core::health::Checks;
 use crate::core::overrides::{Change, Overrides};
@@ -31,6 +31,7 @@ impl Agent {
             Request::Service { name } => views::service(self, &name),
             Request::Backends { pool } => views::backends(self, pool.as_deref()),
             Request::Backend { pool, name } => views::backend(self, &pool, &name),
+            Request::Health { pool } => health::list(self, pool.as_deref()),
             Request::Weight { pool, name, weight } => self.set_weight(&pool, &name, weight),
             Request::Drain { pool, name, drain } => {
                 self.override_backend(&pool, &name, Change::Drain(drain))

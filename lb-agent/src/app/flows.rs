@@ -48,7 +48,7 @@ pub(super) fn leaving(
             address,
             tier: 0,
             state: "leaving".to_owned(),
-            health: "up (unchecked)".to_owned(),
+            health: "unchecked".to_owned(),
             weight_configured: 0,
             weight_effective: 0,
             operator: Operator::default(),

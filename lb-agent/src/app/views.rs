@@ -14,7 +14,7 @@ use lb_common::verdict::{Reason, Verdict};
 use serde::Serialize;
 
 use super::agent::Agent;
-use super::flows;
+use super::{flows, health};
 use crate::core::effective::{EffectivePool, State};
 use crate::core::way::{Link, LinkKind, Way};
 use crate::io::api_server::Answer;
@@ -33,7 +33,7 @@ pub(super) fn status(agent: &Agent) -> Answer {
         layout_version: LAYOUT_VERSION,
         pin_dir: agent.pins.root().display().to_string(),
         adopted: agent.datapath.adopted,
-        health_checks: "not_running".to_owned(),
+        health: health::counts(agent),
         interfaces: interfaces(agent),
         services: agent.desired.services.len(),
         pools: agent.desired.pools.len(),
@@ -96,9 +96,9 @@ fn warnings(agent: &Agent) -> Vec<String> {
         if active(agent.derived.effective.get(pool)) == 0 {
             warnings.push(format!("pool {pool} has no backend that takes new flows"));
         }
-        if spec.health.is_some() {
+        if health::is_panic(agent, pool) {
             warnings.push(format!(
-                "pool {pool}: health checks are configured but not run by this version; every backend counts as up"
+                "pool {pool}: too few backends are up for its checks to be believed, and all are used"
             ));
         }
         for (name, backend) in &spec.backends {
@@ -156,14 +156,19 @@ fn service_view(
     })
 }
 
+/// Refuses a pool that the configuration does not have.
+pub(super) fn known_pool(agent: &Agent, pool: Option<&str>) -> Result<(), Problem> {
+    let pools = &agent.desired.pools;
+    match pool {
+        Some(pool) if !pools.contains_key(pool) => Err(not_found("pool", pool, pools.keys())),
+        _ => Ok(()),
+    }
+}
+
 /// All backends, or those of one pool.
 pub(super) fn backends(agent: &Agent, only: Option<&str>) -> Answer {
     let pools = &agent.desired.pools;
-    if let Some(pool) = only
-        && !pools.contains_key(pool)
-    {
-        return Err(not_found("pool", pool, pools.keys()));
-    }
+    known_pool(agent, only)?;
     let mut views = Vec::new();
     let leaving: Vec<_> = agent.leaving().collect();
     for (name, pool) in pools.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
@@ -217,7 +222,7 @@ fn backend_view(
         address: backend.address,
         tier: backend.tier,
         state: effective.map_or("", |effective| effective.state.name()).to_owned(),
-        health: "up (unchecked)".to_owned(),
+        health: health::condition_name(agent, pool, name).to_owned(),
         weight_configured: u32::from(backend.weight.value()),
         weight_effective: effective.map_or(0, |effective| u32::from(effective.weight.value())),
         operator: Operator { weight: by_command.weight.map(u32::from), drain: by_command.drain },
@@ -355,12 +360,12 @@ fn similar<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Vec<Strin
     near.into_iter().map(|(_, known)| known.clone()).collect()
 }
 
-fn unreadable(error: &MapsError) -> Problem {
+pub(super) fn unreadable(error: &MapsError) -> Problem {
     problem("internal", 500, error.to_string())
 }
 
 /// A time of day as RFC 3339 in UTC, to the second.
-fn rfc3339(time: SystemTime) -> String {
+pub(super) fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
 }

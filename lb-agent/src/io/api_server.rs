@@ -44,6 +44,11 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// The checks of all backends, or of those of one pool.
+    Health {
+        /// The pool.
+        pool: Option<String>,
+    },
     /// Set a backend's weight, or take the configured one again.
     Weight {
         /// Its pool.

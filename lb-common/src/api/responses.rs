@@ -7,6 +7,8 @@ use std::vec::Vec;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::HealthCounts;
+
 /// Many things of one kind.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct List<T> {
@@ -54,8 +56,8 @@ pub struct Status {
     pub pin_dir: String,
     /// Whether the maps of an earlier agent were adopted at the start.
     pub adopted: bool,
-    /// `not_running`: every backend counts as up.
-    pub health_checks: String,
+    /// What checks say of the backends that are checked.
+    pub health: HealthCounts,
     /// Interfaces the program is attached to.
     pub interfaces: Vec<InterfaceStatus>,
     /// Number of services.
@@ -160,10 +162,11 @@ pub struct Backend {
     pub address: IpAddr,
     /// Failover order.
     pub tier: u8,
-    /// `active`, `standby` (its tier is not in use), `draining`, `disabled` (weight 0), or
-    /// `leaving` (removed from the file, flows left).
+    /// `active`, `standby` (its tier is not in use), `draining`, `disabled` (weight 0), `waiting`
+    /// (for the first result of its checks), `down`, or `leaving` (removed from the file, flows
+    /// left).
     pub state: String,
-    /// `up (unchecked)`: no check has run.
+    /// What its checks say: `up`, `down`, `unknown` (no result yet) or `unchecked`.
     pub health: String,
     /// Weight in the configuration.
     pub weight_configured: u32,

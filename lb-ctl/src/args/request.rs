@@ -12,8 +12,8 @@ use lb_common::api::TraceRequest;
 use lb_common::config::Weight;
 
 use super::{
-    BackendCommand, BackendRef, Cli, Color, Command, ConfigCommand, Format, ObjectName,
-    ServiceCommand,
+    BackendCommand, BackendRef, Cli, Color, Command, ConfigCommand, Format, HealthCommand,
+    ObjectName, ServiceCommand,
 };
 
 /// One run of `lb-ctl`.
@@ -63,6 +63,8 @@ pub(crate) enum Request {
     BackendDrain(BackendRef),
     /// `backend undrain`
     BackendUndrain(BackendRef),
+    /// `health list`, of one pool or of all
+    HealthList(Option<ObjectName>),
     /// `config validate`
     ConfigValidate(Source),
     /// `config show`
@@ -132,6 +134,7 @@ fn request(command: Command) -> Result<Request, clap::Error> {
         Command::Service(ServiceCommand::List) => Request::ServiceList,
         Command::Service(ServiceCommand::Show { name }) => Request::ServiceShow(name),
         Command::Backend(command) => backend(command),
+        Command::Health(HealthCommand::List { pool }) => Request::HealthList(pool),
         Command::Config(command) => config(command),
         Command::Trace { src, dst, proto } => {
             if src.is_ipv4() != dst.is_ipv4() {

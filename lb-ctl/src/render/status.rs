@@ -1,6 +1,6 @@
 //! `status` and `version`.
 
-use lb_common::api::{Item, PinStatus, ReasonCount, Status};
+use lb_common::api::{HealthCounts, Item, PinStatus, ReasonCount, Status};
 use serde::Serialize;
 
 use super::number::{bytes, count, exact};
@@ -43,6 +43,15 @@ impl View for Item<Status> {
     }
 }
 
+/// `3 up, 1 down`
+fn health(HealthCounts { up, down, unknown }: HealthCounts) -> String {
+    if up + down + unknown == 0 {
+        return "none configured".to_owned();
+    }
+    let unknown = if unknown > 0 { format!(", {unknown} unknown") } else { String::new() };
+    format!("{up} up, {down} down{unknown}")
+}
+
 fn header(status: &Status, generation: u64) -> String {
     let adopted = if status.adopted { ", adopted the maps of an earlier agent" } else { "" };
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", plural(count));
@@ -60,7 +69,7 @@ fn header(status: &Status, generation: u64) -> String {
             ]
             .join(", "),
         ),
-        ("Health checks", status.health_checks.replace('_', " ")),
+        ("Health checks", health(status.health)),
         (
             "Maps",
             format!(

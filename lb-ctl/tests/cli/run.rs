@@ -99,7 +99,7 @@ pub(crate) fn status() -> Value {
             "node": "edge-1", "agent_version": env!("CARGO_PKG_VERSION"), "pid": 42,
             "started_at": "2025-11-20T22:00:00Z", "config_file": "/etc/lb/edge.yaml",
             "layout_version": 1, "pin_dir": "/sys/fs/bpf/lb", "adopted": false,
-            "health_checks": "not_running", "interfaces": [], "services": 1, "pools": 1,
+            "health": {"up": 0, "down": 0, "unknown": 0}, "interfaces": [], "services": 1, "pools": 1,
             "backends": 2, "map_memory_bytes": 1024, "reasons": [forwarded], "warnings": [],
             "pins": {
                 "capacity": 1024, "used": 0, "evicted": 0, "full": 0, "slots_in_transition": 0
@@ -120,7 +120,7 @@ pub(crate) fn service() -> Value {
 pub(crate) fn backend(name: &str, state: &str, weight: u32) -> Value {
     json!({
         "pool": "web", "name": name, "address": "10.3.0.2", "tier": 0, "state": state,
-        "health": "up (unchecked)", "weight_configured": 100, "weight_effective": weight,
+        "health": "unchecked", "weight_configured": 100, "weight_effective": weight,
         "operator": {"weight": null, "drain": state == "draining"}, "share": 0.5,
         "flows": 0, "next_hop": {
             "state": "resolved", "gateway": "10.2.0.1", "interface": "eth0",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_agent::core::effective::effective;
+use lb_agent::core::health::Conditions;
 use lb_agent::core::ids::Ids;
 use lb_agent::core::overrides::Overrides;
 use lb_agent::core::plan::{carry_out, plan};
@@ -55,7 +56,9 @@ fn image(desired: &Desired) -> Image {
     let mut image = Image::default();
     let ids = Ids::adopt(&image).assign(desired).unwrap();
     let mut tables = Tables::default();
-    tables.update(desired, &effective(desired, &Overrides::default()), &ids).unwrap();
+    tables
+        .update(desired, &effective(desired, &Overrides::default(), &Conditions::default()), &ids)
+        .unwrap();
     let links = BTreeSet::from([INGRESS_IFINDEX]);
     let target = target(desired, &ids, &tables, &ways(), &links);
     for op in plan(&image, &target, &desired.limits, &BTreeSet::new()).unwrap() {

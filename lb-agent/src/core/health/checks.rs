@@ -96,7 +96,7 @@ impl Checks {
             let unchanged = known.filter(|known| known.check == check && known.address == address);
             let checked = if let Some(unchanged) = unchanged {
                 // A probe that is under way goes on, and is answered as it was asked.
-                if before.timeline.contains(&(unchanged.next_ns, unchanged.id)) {
+                if before.is_waiting(unchanged) {
                     self.timeline.insert((unchanged.next_ns, unchanged.id));
                 }
                 unchanged.clone()
@@ -162,6 +162,11 @@ impl Checks {
         Some(Transition { pool: key.0.clone(), backend: key.1.clone(), from, to, reason })
     }
 
+    /// Whether no probe of it is under way.
+    pub fn is_waiting(&self, checked: &Checked) -> bool {
+        self.timeline.contains(&(checked.next_ns, checked.id))
+    }
+
     /// Everything that is checked, by pool and name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Checked)> {
         self.checked.iter().map(|((pool, name), checked)| (pool.as_str(), name.as_str(), checked))
@@ -205,7 +210,7 @@ fn first_wait_ns((pool, backend): &Key, check: &HealthCheck, condition: Conditio
     let window_ns = if condition == Condition::Unknown { interval_ns / 10 } else { interval_ns };
     let hash = stable_hash(NAME_SEED, format!("{pool}/{backend}").as_bytes());
     // Of the hash, as many bits as 64-bit arithmetic has room for.
-    ((hash >> 44) * (window_ns >> 10) >> 20) << 10
+    (((hash >> 44) * (window_ns >> 10)) >> 20) << 10
 }
 
 fn nanoseconds(duration: std::time::Duration) -> u64 {

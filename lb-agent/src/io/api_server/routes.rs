@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lb_common::api::{
-    Backend, ConfigDiff, ConfigRequest, ConfigText, DetailQuery, Finding, Item, List, Problem,
-    REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest, WeightRequest,
+    Backend, ConfigDiff, ConfigRequest, ConfigText, DetailQuery, Finding, Health, Item, List,
+    Problem, REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest, WeightRequest,
 };
 use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
@@ -24,8 +24,8 @@ type Calls = State<Caller>;
 #[openapi(
     info(title = "Load balancer control API", description = "JSON over HTTP on a Unix socket."),
     paths(
-        status, services, service, backends, backend, weight, drain, undrain, config, diff, apply,
-        trace, doctor
+        status, services, service, backends, backend, weight, drain, undrain, health, config, diff,
+        apply, trace, doctor
     ),
     components(schemas(Problem))
 )]
@@ -47,6 +47,7 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/backends/{pool}/{name}/weight", put(weight))
         .route("/v1/backends/{pool}/{name}/drain", post(drain))
         .route("/v1/backends/{pool}/{name}/undrain", post(undrain))
+        .route("/v1/health", get(health))
         .route("/v1/config", get(config))
         .route("/v1/config/diff", post(diff))
         .route("/v1/config/apply", post(apply))
@@ -136,6 +137,15 @@ async fn service(calls: Calls, Named(name): Named<String>) -> Response {
 async fn backends(calls: Calls, query: Result<Query<DetailQuery>, QueryRejection>) -> Response {
     match query {
         Ok(Query(query)) => ask(calls, Request::Backends { pool: query.pool }).await,
+        Err(rejection) => invalid(rejection.body_text()),
+    }
+}
+
+#[utoipa::path(get, path = "/v1/health", params(("pool" = Option<String>, Query)),
+    responses((status = 200, body = List<Health>), (status = 404, body = Problem)))]
+async fn health(calls: Calls, query: Result<Query<DetailQuery>, QueryRejection>) -> Response {
+    match query {
+        Ok(Query(query)) => ask(calls, Request::Health { pool: query.pool }).await,
         Err(rejection) => invalid(rejection.body_text()),
     }
 }

@@ -127,6 +127,13 @@ async fn each_path_asks_the_loop_for_its_own_thing() {
         ("GET", "/v1/services".to_owned(), "", Request::Services),
         ("GET", "/v1/services/web".to_owned(), "", Request::Service { name: "web".to_owned() }),
         ("GET", "/v1/backends".to_owned(), "", Request::Backends { pool: None }),
+        ("GET", "/v1/health".to_owned(), "", Request::Health { pool: None }),
+        (
+            "GET",
+            "/v1/health?pool=web".to_owned(),
+            "",
+            Request::Health { pool: Some("web".to_owned()) },
+        ),
         (
             "GET",
             "/v1/backends?pool=web".to_owned(),
@@ -179,7 +186,7 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 13);
+    assert_eq!(routed.len(), 14);
 }
 
 #[tokio::test]

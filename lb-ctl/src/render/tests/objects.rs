@@ -1,8 +1,8 @@
 //! Status, services and backends as they are printed.
 
 use lb_common::api::{
-    Backend, InterfaceStatus, NextHop, NextHopState, Operator, PinStatus, ReasonCount, Service,
-    Status, Traffic,
+    Backend, Health, HealthCounts, HealthResult, InterfaceStatus, NextHop, NextHopState, Operator,
+    PinStatus, ReasonCount, Service, Status, Traffic,
 };
 
 use super::{item, list};
@@ -15,7 +15,7 @@ fn backend(name: &str) -> Backend {
         address: "10.3.0.2".parse().unwrap(),
         tier: 0,
         state: "active".to_owned(),
-        health: "up (unchecked)".to_owned(),
+        health: "up".to_owned(),
         weight_configured: 100,
         weight_effective: 100,
         operator: Operator::default(),
@@ -87,7 +87,7 @@ fn status() -> Status {
         layout_version: 1,
         pin_dir: "/sys/fs/bpf/lb/v1".to_owned(),
         adopted: true,
-        health_checks: "not_running".to_owned(),
+        health: HealthCounts { up: 3, down: 1, unknown: 0 },
         interfaces: vec![InterfaceStatus {
             name: "eth0".to_owned(),
             ifindex: 3,
@@ -112,7 +112,7 @@ Agent:           0.1.0, pid 42
 Started:         2025-11-20T22:00:00Z, adopted the maps of an earlier agent
 Configuration:   /etc/lb/edge.yaml, generation 7
 Objects:         2 services, 1 pool, 3 backends
-Health checks:   not running
+Health checks:   3 up, 1 down
 Maps:            96.0MiB, layout 1, pinned in /sys/fs/bpf/lb/v1
 Flow pins:       0 of 1,048,576, 0 slots in transition
 
@@ -197,9 +197,9 @@ Forwarded:   9999 packets, 1023B
 fn backends_are_listed_with_the_weight_in_force() {
     let backends = list(vec![backend("web-1"), drained()]);
     let expected = "\
-BACKEND     ADDRESS       TIER   STATE      HEALTH           WEIGHT          SHARE   NEXT HOP     PACKETS
-web/web-1   10.3.0.2      0      active     up (unchecked)   100             50.0%   10.2.0.1     1.2M
-web/web-2   2001:db8::3   0      draining   up (unchecked)   0 (file: 100)   0.0%    unresolved   0
+BACKEND     ADDRESS       TIER   STATE      HEALTH   WEIGHT          SHARE   NEXT HOP     PACKETS
+web/web-1   10.3.0.2      0      active     up       100             50.0%   10.2.0.1     1.2M
+web/web-2   2001:db8::3   0      draining   up       0 (file: 100)   0.0%    unresolved   0
 ";
     assert_eq!(backends.text(false, Palette::PLAIN), expected);
     assert_eq!(backends.names(), ["backend/web/web-1", "backend/web/web-2"]);
@@ -224,7 +224,7 @@ fn a_backend_is_described() {
 Backend:     web/web-2
 Address:     2001:db8::3
 State:       draining
-Health:      up (unchecked)
+Health:      up
 Weight:      0 (file: 100)
 Share:       0.0% of new flows
 Flows:       12.3k pinned to it
@@ -257,4 +257,52 @@ fn colour_moves_no_column() {
         stripped = stripped.replace(code, "");
     }
     assert_eq!(stripped, backends.text(false, Palette::PLAIN));
+}
+
+fn check(name: &str) -> Health {
+    Health {
+        pool: "web".to_owned(),
+        name: name.to_owned(),
+        check: "http://10.3.0.2:80/healthz".to_owned(),
+        condition: "up".to_owned(),
+        believed: true,
+        since: "2025-11-20T22:00:00Z".to_owned(),
+        against: 0,
+        needed: 3,
+        last: Some(HealthResult {
+            passed: true,
+            detail: "200 OK".to_owned(),
+            took_us: 1234,
+            at: "2025-11-20T22:00:09Z".to_owned(),
+        }),
+        next_ms: Some(400),
+    }
+}
+
+#[test]
+fn checks_are_listed_with_their_last_results() {
+    let asked_first = Health {
+        condition: "unknown".to_owned(),
+        needed: 1,
+        last: None,
+        next_ms: None,
+        ..check("web-2")
+    };
+    let checks = list(vec![check("web-1"), asked_first]);
+    let expected = "\
+BACKEND     HEALTH    SINCE                  LAST RESULT   TOOK
+web/web-1   up        2025-11-20T22:00:00Z   200 OK        1.3 ms
+web/web-2   unknown   2025-11-20T22:00:00Z   -             -
+";
+    assert_eq!(checks.text(false, Palette::PLAIN), expected);
+    let wide = checks.text(true, Palette::PLAIN);
+    let column = wide.find("CHECK").unwrap();
+    let right: Vec<&str> = wide.lines().map(|line| &line[column..]).collect();
+    let expected = [
+        "CHECK                        AGAINST   AT                     NEXT        BELIEVED",
+        "http://10.3.0.2:80/healthz   0 of 3    2025-11-20T22:00:09Z   in 400 ms   yes",
+        "http://10.3.0.2:80/healthz   0 of 1    -                      -           yes",
+    ];
+    assert_eq!(right, expected);
+    assert_eq!(checks.names(), ["backend/web/web-1", "backend/web/web-2"]);
 }

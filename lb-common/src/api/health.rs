@@ -1,0 +1,56 @@
+//! What the agent answers about health checks.
+
+use std::string::String;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Backends that are checked, by what their checks say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct HealthCounts {
+    /// They answer.
+    pub up: usize,
+    /// They do not.
+    pub down: usize,
+    /// No result yet.
+    pub unknown: usize,
+}
+
+/// `GET /v1/health`: one backend and its check.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// Pool.
+    pub pool: String,
+    /// Name inside the pool.
+    pub name: String,
+    /// What is asked, and where.
+    pub check: String,
+    /// `up`, `down` or `unknown`.
+    pub condition: String,
+    /// Whether traffic follows the condition; not if so few of the pool are up that its checks are
+    /// not believed.
+    pub believed: bool,
+    /// Since when that is known, RFC 3339.
+    pub since: String,
+    /// Results in a row that speak against the condition.
+    pub against: u32,
+    /// As many change it.
+    pub needed: u32,
+    /// The last result.
+    pub last: Option<HealthResult>,
+    /// Time until the next probe, ms; none while one is under way.
+    pub next_ms: Option<u64>,
+}
+
+/// What one probe came to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HealthResult {
+    /// Whether the backend did what was asked.
+    pub passed: bool,
+    /// What happened.
+    pub detail: String,
+    /// How long it took, microseconds.
+    pub took_us: u64,
+    /// When, RFC 3339.
+    pub at: String,
+}
