@@ -5,22 +5,23 @@
 //! the packet path; [`generate`] makes frames without end for the differential test.
 
 mod catalogue;
+#[cfg(feature = "kernel")]
 pub mod check;
 mod control;
 mod encapsulated;
 pub mod generate;
 mod host;
+#[cfg(feature = "kernel")]
 pub mod kernel;
 mod maps;
 mod moved_on;
 pub mod origin;
 mod transition;
 
-use lb_agent::core::settings::Settings;
-use lb_common::abi::{Features, PINS_PER_BUCKET, Pin, Ticks, pin_bucket};
+use lb_common::abi::{PINS_PER_BUCKET, Pin, Ticks, pin_bucket};
 use lb_common::datapath::{classify, flow_hash};
 use lb_common::image::{Buffer, Image};
-use lb_common::verdict::Reason;
+use lb_common::verdict::{Reason, Reply};
 
 pub use catalogue::catalogue;
 pub use host::Host;
@@ -37,6 +38,8 @@ pub const OTHER_IFINDEX: u32 = 2;
 pub const HASH_SEED: [u64; 2] = [0x0123_4567_89ab_cdef, 0xfedc_ba98_7654_3210];
 /// Buckets of the fixtures' pin table.
 pub const PIN_BUCKETS: u32 = 128;
+/// Time between replies of each kind: there may be replies without end.
+pub const REPLY_INTERVALS_NS: [u64; Reply::ALL.len()] = [1; Reply::ALL.len()];
 
 /// One packet test.
 #[derive(Clone, Debug)]
@@ -76,11 +79,6 @@ impl Fixture {
         let (reason, frame) = host.run(&self.frame_in, now_ns);
         (reason, frame, timeless(host.state.pins.iter()))
     }
-}
-
-/// What the fixtures' program is loaded with: everything, and replies without end.
-pub fn settings() -> Settings {
-    Settings { features: Features::ALL, reply_intervals_ns: [1; 2], ..Settings::default() }
 }
 
 /// The pins of a table, in order, as if all had been seen at the same time.

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "kernel")]
 pub mod bench;
 #[expect(
     clippy::indexing_slicing,
@@ -15,8 +16,17 @@ pub mod bench;
     reason = "a fixture that panics fails its test"
 )]
 pub mod fixture;
+#[cfg(feature = "kernel")]
 pub mod flows;
+#[expect(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a claim that does not hold panics, which is what libFuzzer looks for"
+)]
+pub mod fuzz;
+#[cfg(feature = "kernel")]
 pub mod guest;
+#[cfg(feature = "kernel")]
 pub mod http;
 #[expect(
     clippy::indexing_slicing,
@@ -24,5 +34,7 @@ pub mod http;
     reason = "a packet that panics fails its test"
 )]
 pub mod packet;
+#[cfg(feature = "kernel")]
 pub mod process;
+#[cfg(feature = "kernel")]
 pub mod topology;

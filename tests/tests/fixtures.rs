@@ -58,6 +58,25 @@ fn a_frame_without_headroom_is_dropped_as_it_came() {
     assert!(tables.service_counters().is_empty());
 }
 
+/// A reply needs room too, for its own headers.
+#[test]
+fn without_headroom_a_packet_that_is_too_big_is_dropped_as_it_came() {
+    let names = ["a_long_packet_is_quoted_in_part", "the_last_hop_over_ipv6_is_reported"];
+    for fixture in catalogue().into_iter().filter(|each| names.contains(&each.name)) {
+        let mut frame = Buffer::new(&fixture.frame_in, 27);
+        let state = State::new(1);
+        let tables = Recorder::new(&fixture.maps, &state, 0);
+        let context = Context {
+            hash_seed: HASH_SEED,
+            ingress_ifindex: fixture::INGRESS_IFINDEX,
+            features: Features::ALL,
+        };
+        let reason = lb_common::datapath::process(&mut frame, &tables, &context);
+        assert!(matches!(reason, Reason::TooBig | Reason::HopLimit), "{reason:?}");
+        assert_eq!(frame.as_slice(), fixture.frame_in);
+    }
+}
+
 #[test]
 fn a_forwarded_packet_is_counted_for_its_service_and_its_backend() {
     let kernel = Kernel::load(&standard()).unwrap();

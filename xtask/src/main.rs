@@ -1,4 +1,4 @@
-//! Set-up, build, demo, benchmark, tests and style checks of this repository, as `cargo xtask <command>`.
+//! Set-up, build, demo, benchmark, fuzzing, tests and style checks of this repository, as `cargo xtask <command>`.
 //!
 //! Why a program and not scripts: the steps need a compiler choice, change detection and a source
 //! scan, and those deserve tests. It depends on no other crate of the workspace, so it builds and
@@ -12,6 +12,7 @@ mod bench;
 mod clock;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod host;
 mod process;
 mod setup;
@@ -53,6 +54,8 @@ enum Command {
     Demo,
     /// Build, then measure what the balancer costs, beside a floor and a baseline.
     Bench(bench::Options),
+    /// Build, then look for inputs for which a claim does not hold.
+    Fuzz(fuzz::Options),
     /// Build, then run every test layer; stop at the first that fails.
     Test {
         /// Run this layer alone.
@@ -81,6 +84,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Setup => {
             setup::run(&workspace)?;
+            setup::run_for_fuzzing(&workspace)?;
             setup::run_for_guests(&workspace)?;
         }
         Command::Build { debug, .. } => {
@@ -94,6 +98,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Test { only, kernels } => {
             let only = if *kernels { Some(test::Layer::Kernels) } else { *only };
             test::run(&workspace, only)?;
+        }
+        Command::Fuzz(options) => {
+            setup::run_for_fuzzing(&workspace)?;
+            if options.needs_the_agent() {
+                build(&workspace, Profile::Release)?;
+            } else {
+                setup::run(&workspace)?;
+                fuzz::build_seeds(&workspace)?;
+            }
+            fuzz::run(&workspace, options)?;
         }
         Command::Bench(options) => {
             bench::check()?;

@@ -6,6 +6,7 @@
 //! once, and nothing is installed by halves.
 
 mod apt;
+mod fuzzing;
 mod guests;
 mod requirements;
 
@@ -21,6 +22,7 @@ use crate::process;
 use crate::toolchain::{self, Choice, LINKER_LLVM, PINNED_NIGHTLY, Source};
 use crate::workspace::{self, Workspace};
 use apt::Apt;
+pub(crate) use fuzzing::run as run_for_fuzzing;
 pub(crate) use guests::run as run_for_guests;
 use requirements::{BUILD, LAB, Requirement, llvm_prefix};
 

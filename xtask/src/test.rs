@@ -11,7 +11,7 @@ use crate::clock::Stopwatch;
 use crate::host::{self, Profile};
 use crate::setup::{self, Ready};
 use crate::workspace::{self, Workspace};
-use crate::{build, process, tidy};
+use crate::{build, fuzz, process, tidy};
 
 /// The layers, cheapest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,6 +20,8 @@ pub(crate) enum Layer {
     Tidy,
     /// Unit, property and documentation tests of the crates; no privileges needed.
     Host,
+    /// Any bytes through pipeline and codecs, for a short while.
+    Fuzz,
     /// The loaded programs: fixtures through the kernel, host against kernel, namespaces.
     Kernel,
     /// The loaded programs and whole topologies on other kernels, in virtual machines.
@@ -31,6 +33,7 @@ impl Layer {
         match self {
             Self::Tidy => "tidy",
             Self::Host => "host",
+            Self::Fuzz => "fuzz",
             Self::Kernel => "kernel",
             Self::Kernels => "kernels",
         }
@@ -38,7 +41,7 @@ impl Layer {
 
     const fn needs_root(self) -> bool {
         match self {
-            Self::Tidy | Self::Host | Self::Kernels => false,
+            Self::Tidy | Self::Host | Self::Fuzz | Self::Kernels => false,
             Self::Kernel => true,
         }
     }
@@ -66,6 +69,9 @@ pub(crate) fn run(workspace: &Workspace, only: Option<Layer>) -> Result<()> {
     }
     if layers.contains(&Layer::Kernels) {
         setup::run_for_guests(workspace)?;
+    }
+    if layers.contains(&Layer::Fuzz) {
+        setup::run_for_fuzzing(workspace)?;
     }
     let toolchain = build(workspace, Profile::Release)?;
 
@@ -97,6 +103,10 @@ fn run_layer(workspace: &Workspace, toolchain: &Ready, layer: Layer) -> Result<(
     match layer {
         Layer::Tidy => tidy::run(workspace, toolchain),
         Layer::Host => process::run("the host tests", &mut host_tests(workspace)),
+        Layer::Fuzz => {
+            process::run("the seeds of the fuzz targets", &mut seed_tests(workspace))?;
+            fuzz::run(workspace, &fuzz::Options::SHORT)
+        }
         Layer::Kernel => process::run("the kernel tests", &mut kernel_tests(workspace)),
         Layer::Kernels => process::run("the tests on other kernels", &mut guest_tests(workspace)),
     }
@@ -106,6 +116,14 @@ fn host_tests(workspace: &Workspace) -> Command {
     let mut command = host::cargo(workspace);
     command.args(["test", "--all-features"]);
     command.args(["-p", "lb-common", "-p", "lb-ctl", "-p", "lb-agent", "-p", "xtask"]);
+    command
+}
+
+/// The seeds without libFuzzer, and whether the claims can fail.
+fn seed_tests(workspace: &Workspace) -> Command {
+    let mut command = host::cargo(workspace);
+    command.args(["test", "--release", "-p", "lb-tests", "--lib", "--test", "fuzz"]);
+    command.args(["--", "fuzz::", "every_seed"]);
     command
 }
 

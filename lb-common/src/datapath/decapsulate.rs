@@ -116,7 +116,11 @@ fn outer_ipv6<F: Frame>(
     let ip = frame.header::<Ipv6>(l2_bytes).ok_or(OriginReason::NotTunnelled)?;
     let source = AddressKey { address: address_words(ip.source), family: Family::V6 as u64 };
     let traffic_class = ip.traffic_class();
+    let is_version_6 = ip.is_version_6();
     let (kind, at) = outer_payload(frame, ip.next_header, l2_bytes + ipv6::HEADER_BYTES, gue_port)?;
+    if !is_version_6 {
+        return Err(OriginReason::MalformedTunnel);
+    }
     let (inner, inner_at) = payload(frame, kind, at, gue_port)?;
     Ok(Tunnelled { source, inner_at, inner, traffic_class })
 }
@@ -213,10 +217,17 @@ fn gue<F: Frame>(frame: &F, at: usize, gue_port: u16) -> Result<(Family, usize),
     let at = at + size_of::<Udp>();
     let header = frame.header::<Gue>(at).ok_or(OriginReason::MalformedTunnel)?;
     match (header.first, header.protocol) {
-        (0x40..=0x4f, _) => Ok((Family::V4, at)),
-        (0x60..=0x6f, _) => Ok((Family::V6, at)),
-        (0, protocol::IPV4) => Ok((Family::V4, at + size_of::<Gue>())),
-        (0, protocol::IPV6) => Ok((Family::V6, at + size_of::<Gue>())),
+        (0x40..=0x4f, _) => return Ok((Family::V4, at)),
+        (0x60..=0x6f, _) => return Ok((Family::V6, at)),
+        _ => {}
+    }
+    // Whatever flags say is unknown here, and must not be stepped over (draft-ietf-intarea-gue).
+    if header.first != 0 || header.flags != U16::ZERO {
+        return Err(OriginReason::MalformedTunnel);
+    }
+    match header.protocol {
+        protocol::IPV4 => Ok((Family::V4, at + size_of::<Gue>())),
+        protocol::IPV6 => Ok((Family::V6, at + size_of::<Gue>())),
         _ => Err(OriginReason::MalformedTunnel),
     }
 }

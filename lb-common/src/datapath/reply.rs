@@ -134,7 +134,12 @@ fn turn_around<F: Frame>(frame: &mut F, packet: &Packet) -> Option<()> {
     };
     let word = |kind: u8, code: u8| u16::from(kind) << 8 | u16::from(code);
     let (old, new) = (word(header.kind, header.code), word(kind, header.code));
-    header.checksum = adjusted(header.checksum, old, new);
+    header.checksum = match adjusted(header.checksum, old, new) {
+        // A reply of nothing but zeros adds up only with the other zero (RFC 1071 §1), and any other
+        // does with either.
+        U16::ZERO => U16::MAX_VALUE,
+        checksum => checksum,
+    };
     header.kind = kind;
     swap_stations(frame)
 }
@@ -156,8 +161,9 @@ fn report<F: Frame, T: Tables>(
         Family::V6 => (ipv6::HEADER_BYTES + icmp::HEADER_BYTES, QUOTE_V6_BYTES),
     };
     let quote_bytes = if packet.ip_bytes < most { packet.ip_bytes } else { most };
-    frame.truncate(packet.l2_bytes + quote_bytes)?;
+    // Room first: without it nothing may have changed.
     frame.push_front(headers_bytes)?;
+    frame.truncate(headers_bytes + packet.l2_bytes + quote_bytes)?;
     link_layer(frame, packet.l2_bytes, headers_bytes)?;
     match packet.flow.family {
         Family::V4 => report_v4(frame, packet.l2_bytes, quote_bytes, error),

@@ -89,12 +89,13 @@ impl Arrival {
     const fn next_state(&self, state: PinState) -> PinState {
         match state {
             PinState::Udp => PinState::Udp,
+            // Whatever else it says: a packet that opens, seen twice, is a connection that never
+            // went on, and its pin has to give way to others.
+            PinState::Embryonic if self.opening => PinState::Embryonic,
             _ if self.closing => PinState::Closing,
-            PinState::Established => PinState::Established,
-            PinState::Embryonic if !self.opening => PinState::Established,
+            PinState::Established | PinState::Embryonic => PinState::Established,
             // The same ports once more, after the connection before.
             PinState::Closing if self.opening => PinState::Embryonic,
-            PinState::Embryonic => PinState::Embryonic,
             PinState::Closing => PinState::Closing,
         }
     }

@@ -98,8 +98,9 @@ pub fn checksum(header: &Ipv4) -> U16 {
 #[inline]
 pub fn checksum_with_a_hop_less(checksum: U16) -> U16 {
     let sum = u32::from(checksum.get()) + 0x0100;
+    // Of the two zeros, 0xffff becomes 0: no header's sum, computed anew, is the other one.
     #[expect(clippy::cast_possible_truncation, reason = "the carry is added back")]
-    let folded = (sum + (sum >> 16)) as u16;
+    let folded = (sum + ((sum + 1) >> 16)) as u16;
     U16::new(folded)
 }
 

@@ -4,12 +4,13 @@ use super::Finding;
 use super::lexer::is_name;
 
 /// A crate's directory, and the crates of ours it may use.
-const LAYERS: [(&str, &[&str]); 6] = [
+const LAYERS: [(&str, &[&str]); 7] = [
     ("lb-common", &[]),
     ("lb-ebpf", &["lb-common"]),
     ("lb-agent", &["lb-common"]),
     ("lb-ctl", &["lb-common"]),
     ("tests", &["lb-common", "lb-agent"]),
+    ("tests/fuzz", &["lb-tests"]),
     ("xtask", &[]),
 ];
 const OURS: [&str; 6] = ["lb-common", "lb-ebpf", "lb-agent", "lb-ctl", "lb-tests", "xtask"];

@@ -22,6 +22,9 @@ pub fn classify<F: Frame>(frame: &F) -> Result<Packet, Reason> {
         _ => return Err(Reason::NotIp),
     };
     if fragment.0 == Part::LaterFragment {
+        if network.ip_bytes < network.header_bytes {
+            return Err(Reason::Malformed);
+        }
         return Ok(network.packet(fragment, None));
     }
     match (network.family, network.protocol) {
@@ -95,6 +98,9 @@ fn ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<(Network, (Part, u32)), 
 #[inline(always)]
 fn control<F: Frame>(frame: &F, network: &Network) -> Result<Packet, Reason> {
     let at = network.l2_bytes + network.header_bytes;
+    if network.ip_bytes < network.header_bytes + icmp::HEADER_BYTES {
+        return Err(Reason::Malformed);
+    }
     let icmp = frame.header::<Icmp>(at).ok_or(Reason::Malformed)?;
     let quote_at = at + icmp::HEADER_BYTES;
     let flow = match (network.family, icmp.kind) {

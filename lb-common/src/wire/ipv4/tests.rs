@@ -34,6 +34,15 @@ fn the_sum_folds_twice_when_it_must() {
     assert_eq!(checksum(&header), U16::ZERO);
 }
 
+/// One's complement has two zeros, and a sum that is computed anew never gives the second.
+#[test]
+fn the_checksum_of_a_hop_less_is_never_minus_zero() {
+    for (checksum, expected) in [(0xfeff, 0x0000), (0xfefe, 0xfffe), (0xff00, 0x0001), (0, 0x0100)]
+    {
+        assert_eq!(checksum_with_a_hop_less(U16::new(checksum)).get(), expected, "{checksum:#06x}");
+    }
+}
+
 #[test]
 fn version_and_length_decide_the_header_bytes() {
     let header = |version_ihl| Ipv4 { version_ihl, ..Ipv4::read_from_bytes(&[0; 20]).unwrap() };

@@ -1,0 +1,5 @@
+//! libFuzzer over `lb_tests::fuzz::state`, where the claims are.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| lb_tests::fuzz::state(input));
