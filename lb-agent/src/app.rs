@@ -1,6 +1,6 @@
 //! The agent's one loop: it owns the state, takes every event in turn, and carries out the result.
 //!
-//! Events are API calls, changes of routes and neighbours, signals, and a slow tick. Each leads
+//! Events are API calls, results of checks, changes of routes and neighbours, signals, and ticks. Each leads
 //! through the same steps: prepare (pure: what should the maps hold, and what is the plan), attach
 //! what is new, remember (on the disk), commit (to the maps), detach what is left over. Killing
 //! this process at any point leaves forwarding as it was.
@@ -35,6 +35,7 @@ use tracing::{error, info};
 pub use error::AgentError;
 
 use crate::io::api_server::{self, Call};
+use crate::io::probes::{self, Prober};
 use agent::Agent;
 
 /// How often next hops are verified again: the kernel does not see our packets use them.
@@ -75,6 +76,7 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     let mut hangup = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    probes::raise_open_files();
     let (mut agent, mut changes, mut socket) = Agent::start(options).await?;
     let (calls, mut called) = mpsc::channel(CALLS_QUEUED);
     // Whoever connected during the start is answered from here on.
@@ -91,7 +93,7 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut sweep_tick = interval(SWEEP);
     sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (results, mut finished) = mpsc::unbounded_channel();
+    let (prober, mut finished) = Prober::start()?;
     let mut batch = Vec::new();
     info!(socket = %socket.path().display(), "ready");
     loop {
@@ -101,13 +103,16 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
                 // A client that has gone needs no answer.
                 let _ = answer.send(agent.handle(request).await);
             }
-            () = until(agent.next_probe()) => agent.send_probes(&results),
+            () = until(agent.next_probe()) => agent.send_probes(&prober),
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {
                 agent.take_results(&batch);
                 batch.clear();
             }
             Some(()) = changes.next() => agent.follow_next_hops().await,
-            _ = sweep_tick.tick() => agent.sweep(),
+            _ = sweep_tick.tick() => {
+                agent.apply_health();
+                agent.sweep();
+            }
             _ = tick.tick() => agent.refresh_next_hops().await,
             _ = hangup.recv() => agent.reload().await,
             _ = terminate.recv() => break,

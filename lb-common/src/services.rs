@@ -15,6 +15,9 @@ use crate::hash::by_chance;
 /// twenty-five for two, and large buckets come first, when nearly all places are free.
 const TRIALS: u32 = 1 << 16;
 
+/// Attempts with other numbers to multiply by. One is enough, but for keys made to collide.
+const ATTEMPTS: u64 = 16;
+
 /// Buckets for so many services: two keys in each.
 pub const fn buckets(services: u32) -> u32 {
     services / 2 + 1
@@ -37,24 +40,22 @@ pub struct ServiceTable {
 }
 
 impl ServiceTable {
-    /// Finds a place for each service.
-    ///
-    /// Ends: each attempt hashes by other numbers, and nearly every one succeeds.
-    pub fn build(services: &BTreeMap<ServiceKey, ServiceEntry>) -> Self {
+    /// Finds a place for each service; `None` if there is none, which no keys are known to do.
+    pub fn build(services: &BTreeMap<ServiceKey, ServiceEntry>) -> Option<Self> {
         // Chance makes a poor number of 0.
-        let mut attempt = 1;
-        loop {
-            if let Some(table) = Self::attempt(services, attempt) {
-                return table;
-            }
-            attempt += 1;
-        }
+        (1..=ATTEMPTS).find_map(|attempt| Self::attempt(services, attempt))
+    }
+
+    /// The services that it has places for.
+    pub fn services(&self) -> BTreeMap<ServiceKey, ServiceEntry> {
+        let taken = self.places.iter().filter(|place| **place != ServicePlace::default());
+        taken.map(|place| (place.key, place.entry)).collect()
     }
 
     fn attempt(services: &BTreeMap<ServiceKey, ServiceEntry>, attempt: u64) -> Option<Self> {
         let count = u32::try_from(services.len()).ok()?;
         let half = ServiceHalf {
-            multipliers: [0, 1, 2].map(|word| by_chance(attempt, word) | 1),
+            multipliers: [0, 1, 2, 3].map(|number| by_chance(attempt, number) | 1),
             buckets: buckets(count),
             places: places(count),
             ..ServiceHalf::default()

@@ -12,7 +12,8 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, DevMapHash, HashMap, PerCpuArray};
 use lb_common::abi::{
     BackendEntry, BackendIndex, PINS_PER_BUCKET, Pin, PinBucket, PoolEntry, QuicKey,
-    ServiceDirectory, ServiceEntry, ServiceKey, ServicePlace, Slot, TablePage, pin_bucket,
+    ServiceDirectory, ServiceEntry, ServiceHalf, ServiceKey, ServicePlace, Slot, TablePage,
+    pin_bucket,
 };
 use lb_common::datapath::{Arrival, owner, take_from_budget};
 use lb_common::tables::{Pins, Tables};
@@ -202,10 +203,15 @@ impl Tables for Maps {
         let directory = SERVICE_DIRECTORY.get(0)?;
         // SAFETY: an aligned word of the map's element; the agent changes it by one store.
         let current = unsafe { (&raw const directory.current).read_volatile() };
-        // The current half, its buckets and its places stay as they are until this program has
-        // returned: the agent waits for that before it writes to them again.
-        let [first, second] = &directory.halves;
-        let half = if current == 0 { first } else { second };
+        let halves = (&raw const directory.halves).cast::<ServiceHalf>();
+        let number = (current & 1) as usize;
+        // Its address is computed from the word that was read, not chosen by it, so that a weakly
+        // ordered CPU reads what is there after that word.
+        // SAFETY: one of two.
+        let half = unsafe { halves.add(number) };
+        // SAFETY: the current half, its buckets and its places stay as they are until this program
+        // has returned: the agent waits for that before it writes to them again.
+        let half = unsafe { &*half };
         let hash = half.hash(key);
         let multiplier = SERVICE_BUCKETS.get(half.bucket(hash))?;
         let place = SERVICES.get(half.place(hash, *multiplier))?;

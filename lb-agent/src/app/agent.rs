@@ -64,6 +64,8 @@ pub(super) struct Agent {
     pub(super) resting: BTreeSet<u32>,
     /// Checks, and what they found.
     pub(super) health: Checks,
+    /// Whether they found something that the maps do not say yet.
+    pub(super) health_pending: bool,
     /// Why the last reload was refused.
     pub(super) reload_failure: Option<String>,
     /// Interfaces of the configuration that are not attached, and why.
@@ -106,8 +108,7 @@ impl Agent {
         let interfaces = Interfaces::find(&netlink, &desired).await?;
         let pins = Pins::open(&options.pin_dir)?;
         let new_pins = pins.undo_unless_kept();
-        let host = Host::read();
-        log_memory(&desired.limits, &host);
+        let host = host_with_room_for(&desired.limits);
         let settings = Settings::of(&desired);
         let datapath = Datapath::load(&LoadOptions {
             pins: Some(&pins),
@@ -147,6 +148,7 @@ impl Agent {
             transitions: Transitions::default(),
             resting: BTreeSet::new(),
             health: Checks::default(),
+            health_pending: false,
             reload_failure: None,
             not_attached: BTreeMap::new(),
         };
@@ -172,10 +174,13 @@ impl Agent {
         let next = prepared.settings;
         let both = self.settings.covering(&self.observed).on_the_way_to(&next);
         let programs = self.programs(both, next)?;
+        // From here on, whatever fails, the program on every interface can do what an earlier agent
+        // left in the maps and what this one puts there.
+        let programs = self.put_between(programs)?;
         let attached = self.attach_all(&self.desired.clone(), &interfaces)?;
         let state = State { generation, overrides, configuration };
         let done = self.remember(state).and_then(|()| self.change_maps(programs, prepared));
-        if let Err(error) = done.and_then(|()| self.replace_programs()) {
+        if let Err(error) = done {
             self.undo_attach(&attached);
             if let Err(error) = self.remember(stored) {
                 error!(error = &error as &dyn std::error::Error, "cannot restore the state");
@@ -334,10 +339,12 @@ fn names_by_index(desired: &Desired, ids: &Ids) -> BTreeMap<BackendIndex, (Strin
     desired.pools.iter().flat_map(of_pool).collect()
 }
 
-/// Says what the maps are about to take, before they take it.
-fn log_memory(limits: &Limits, host: &Host) {
+/// This host. Says what the maps are about to take of it, before they take it.
+fn host_with_room_for(limits: &Limits) -> Host {
+    let host = Host::read();
     let bytes = limits.map_memory().on(host.possible_cpus);
     info!(mebibytes = bytes.div_ceil(1 << 20), "memory of the maps, all of it set aside at once");
+    host
 }
 
 /// By what a later start recognises the text of the configuration.

@@ -49,8 +49,8 @@ impl Agent {
         match self.host.jit.as_deref() {
             Some("0") => bad(
                 "kernel",
-                Severity::Warning,
-                "the BPF just-in-time compiler is off: every packet costs several times more",
+                Severity::Error,
+                "the BPF just-in-time compiler is off: the program cannot be loaded again",
                 "sysctl -w net.core.bpf_jit_enable=1",
             ),
             _ => ok("kernel", "the BPF just-in-time compiler is on"),

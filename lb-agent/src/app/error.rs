@@ -4,7 +4,7 @@ use lb_common::config::ConfigError;
 use thiserror::Error;
 
 use crate::core::ids::Exhausted;
-use crate::core::plan::NoRoom;
+use crate::core::plan::Unplanned;
 use crate::core::tables::TableError;
 use crate::io::api_server::ApiError;
 use crate::io::bpf::BpfError;
@@ -68,7 +68,7 @@ pub enum AgentError {
     Exhausted(#[from] Exhausted),
     /// Room for tables.
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    Unplanned(#[from] Unplanned),
     /// A table.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -84,7 +84,7 @@ impl AgentError {
             Self::Config(_)
             | Self::NoInterface { .. }
             | Self::Exhausted(_)
-            | Self::NoRoom(_)
+            | Self::Unplanned(_)
             | Self::Table(_) => 5,
             Self::Pins(error) | Self::Bpf(BpfError::Pins(error)) => pins_exit_code(error),
             Self::Fixed { .. }
@@ -129,7 +129,7 @@ impl AgentError {
                 "check --socket and the permissions of its directory"
             }
             Self::NotPermitted(_) => NotPermitted::CURE,
-            Self::Exhausted(_) | Self::NoRoom(_) => {
+            Self::Exhausted(_) | Self::Unplanned(_) => {
                 "raise the limit named; it takes effect after `lb-agent detach` and a start"
             }
             Self::Table(_) => "give the pool more table_slots",

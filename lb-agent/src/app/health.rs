@@ -4,18 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use lb_common::api::{Health, HealthCounts, HealthResult};
 use lb_common::config::{Desired, HealthKind};
-use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::agent::Agent;
 use super::views;
-use crate::core::health::{Checked, Checks, Condition, Outcome, ProbeId, Transition, believed};
+use crate::core::health::{Checked, Checks, Condition, Transition, believed};
 use crate::io::api_server::Answer;
 use crate::io::clock;
-use crate::io::probes::probe;
-
-/// What a probe came to, on its way to the loop.
-pub(super) type Finished = (ProbeId, Outcome);
+use crate::io::probes::{Finished, Prober};
 
 impl Agent {
     /// The checks that a configuration wants. Of a backend that was not checked until now, its entry
@@ -34,38 +30,35 @@ impl Agent {
     }
 
     /// Sends the probes that are due.
-    pub(super) fn send_probes(&mut self, results: &mpsc::UnboundedSender<Finished>) {
-        for due in self.health.due(clock::precise_ns()) {
-            let results = results.clone();
-            tokio::spawn(async move {
-                let outcome = probe(&due).await;
-                // The loop has ended, and nobody wants to know.
-                let _ = results.send((due.id, outcome));
-            });
-        }
+    pub(super) fn send_probes(&mut self, prober: &Prober) {
+        self.health.due(clock::precise_ns()).into_iter().for_each(|probe| prober.ask(probe));
     }
 
     /// Takes in what probes came to; writes the maps if that changes who takes traffic.
     pub(super) fn take_results(&mut self, results: &[Finished]) {
         let now_ns = clock::precise_ns();
-        let mut changed = false;
         for (id, outcome) in results {
             if let Some(transition) = self.health.finish(*id, outcome.clone(), now_ns) {
                 log(&transition);
-                changed = true;
+                self.health_pending = true;
             }
         }
-        if changed {
-            self.apply_health();
-        }
+        self.apply_health();
     }
 
-    /// Brings the maps in line with what is known of the backends.
-    fn apply_health(&mut self) {
+    /// Brings the maps in line with what is known of the backends, if they are not. What fails is
+    /// tried again with the next results, and once a second.
+    pub(super) fn apply_health(&mut self) {
+        if !self.health_pending {
+            return;
+        }
         let links = self.interfaces.indices();
         let prepared = self.prepare_anew(&self.state.overrides, &self.ways, &links);
-        if let Err(error) = prepared.and_then(|prepared| self.commit(prepared)) {
-            error!(error = &error as &dyn std::error::Error, "cannot act on what checks found");
+        match prepared.and_then(|prepared| self.commit(prepared)) {
+            Ok(()) => self.health_pending = false,
+            Err(error) => {
+                error!(error = &error as &dyn std::error::Error, "cannot act on what checks found");
+            }
         }
     }
 }
@@ -127,6 +120,11 @@ pub(super) fn counts(agent: &Agent) -> HealthCounts {
 /// What the checks of a backend say.
 pub(super) fn condition_name(agent: &Agent, pool: &str, name: &str) -> &'static str {
     agent.health.of(pool, name).map_or("unchecked", |checked| checked.machine.condition().name())
+}
+
+/// Whether anybody of a pool is checked.
+pub(super) fn is_checked(agent: &Agent, pool: &str) -> bool {
+    agent.health.iter().any(|(of, _, _)| of == pool)
 }
 
 /// Whether a pool's checks are not believed.

@@ -42,6 +42,17 @@ impl Agent {
         Ok(Programs { between: load(between, self.settings)?, after: load(next, between)? })
     }
 
+    /// Puts the program for the time of a change in place, before anything else is touched; what is
+    /// left for after it.
+    pub(super) fn put_between(&mut self, programs: Programs) -> Result<Programs, AgentError> {
+        let Programs { between, after } = programs;
+        match between {
+            Some(program) => drop(self.put_program(program)?),
+            None => self.replace_programs()?,
+        }
+        Ok(Programs { between: None, after })
+    }
+
     fn load(&self, settings: Settings) -> Result<Program, AgentError> {
         let mut datapath = Datapath::load(&LoadOptions {
             pins: Some(&self.pins),
@@ -64,7 +75,10 @@ impl Agent {
         let Programs { between, after } = programs;
         let before = between.map(|program| self.put_program(program)).transpose()?;
         if let Err(error) = self.commit(prepared) {
-            if let Some(Err(error)) = before.map(|program| self.put_program(program)) {
+            // Not if it cannot do what has got into the maps.
+            let fits =
+                |program: &Program| program.settings == program.settings.covering(&self.observed);
+            if let Some(Err(error)) = before.filter(fits).map(|program| self.put_program(program)) {
                 kept_after(&error);
             }
             return Err(error);

@@ -43,7 +43,7 @@ impl State {
 pub struct Effective {
     /// What it does.
     pub state: State,
-    /// The weight in force: 0 unless it could take new flows.
+    /// The weight in force where it takes new flows; 0 while it is drained.
     pub weight: Weight,
     /// What its checks say.
     pub condition: Condition,
@@ -95,8 +95,9 @@ fn effective_pool(
         pool.backends.iter().map(on_its_own).collect();
     let threshold = pool.health.as_ref().map_or(0, |health| health.panic_threshold);
     let candidates = backends.values().filter(|(_, backend)| backend.state == State::Active);
-    if !is_panic(threshold, candidates.map(|(_, backend)| backend.condition)) {
-        for (_, backend) in backends.values_mut() {
+    let is_panic = is_panic(threshold, candidates.map(|(_, backend)| backend.condition));
+    for (_, backend) in backends.values_mut() {
+        if !is_panic || backend.condition == Condition::Unknown {
             backend.believe();
         }
     }
@@ -111,19 +112,19 @@ fn effective_pool(
     backends.into_iter().map(|(name, (_, backend))| (name, backend)).collect()
 }
 
-/// Whether so few of a pool are up that it is rather the check that fails. Not before everybody has
-/// been asked: at the start nobody is up.
+/// Whether so few of those that have been asked are up that it is rather the check that fails. Not
+/// before most have been asked: at the start nobody is up.
 fn is_panic(threshold_percent: u8, conditions: impl Iterator<Item = Condition>) -> bool {
-    let (mut up, mut all) = (0, 0);
+    let (mut up, mut down, mut unknown) = (0, 0, 0);
     for condition in conditions {
         match condition {
-            Condition::Unknown => return false,
             Condition::Up => up += 1,
-            Condition::Down => {}
+            Condition::Down => down += 1,
+            Condition::Unknown => unknown += 1,
         }
-        all += 1;
     }
-    up < all && up * 100 < usize::from(threshold_percent) * all
+    let asked = up + down;
+    down > 0 && unknown < asked && up * 100 < usize::from(threshold_percent) * asked
 }
 
 impl Effective {

@@ -9,10 +9,11 @@ mod machine;
 use std::collections::BTreeMap;
 
 use lb_common::abi::BackendEntry;
-use lb_common::config::Desired;
+use lb_common::config::{Backend, Desired};
 use lb_common::image::Image;
 
 use super::ids::Ids;
+use super::target::outer_destination;
 
 pub use checks::{Checked, Checks, Last, Probe, ProbeId, Transition};
 pub use machine::Machine;
@@ -69,19 +70,24 @@ impl Conditions {
     }
 }
 
-/// What the maps of an earlier agent say of the backends of a configuration: those that were used are
-/// up, those that were not are down, and of those that are new nothing is known.
-pub fn believed(desired: &Desired, ids: &Ids, observed: &Image) -> Conditions {
+/// What the maps say of the backends of a configuration: those that are used, at the address that they
+/// have there, are up. Of all others nothing is known, so that one result decides, and nothing is
+/// sent to them before.
+pub fn believed<'a>(desired: &'a Desired, ids: &Ids, observed: &Image) -> Conditions {
     let names = desired.pools.iter().flat_map(|(pool, spec)| {
-        spec.backends.keys().map(move |name| (pool.as_str(), name.as_str()))
+        let of_backend = move |(name, backend): (&'a String, &'a Backend)| {
+            (pool.as_str(), name.as_str(), backend.address)
+        };
+        spec.backends.iter().map(of_backend)
     });
-    let condition = |pool, name| {
+    let condition = |pool, name, address| {
         let entry = ids.backend(pool, name).and_then(|index| observed.backends.get(&index));
-        entry.map_or(Condition::Unknown, |entry| {
-            if entry.flags & BackendEntry::USABLE == 0 { Condition::Down } else { Condition::Up }
-        })
+        let is_used = |entry: &BackendEntry| {
+            entry.flags & BackendEntry::USABLE != 0 && outer_destination(entry) == address
+        };
+        if entry.is_some_and(is_used) { Condition::Up } else { Condition::Unknown }
     };
-    names.map(|(pool, name)| (pool, name, condition(pool, name))).collect()
+    names.map(|(pool, name, address)| (pool, name, condition(pool, name, address))).collect()
 }
 
 impl<'a> FromIterator<(&'a str, &'a str, Condition)> for Conditions {

@@ -13,11 +13,11 @@ mod tables;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lb_common::abi::{
-    BackendEntry, BackendIndex, PoolEntry, QuicKey, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Slot,
-};
+use lb_common::abi::{BackendEntry, BackendIndex, PoolEntry, QuicKey, SLOTS_PER_PAGE, Slot};
 use lb_common::config::Limits;
 use lb_common::image::Image;
+use lb_common::services::ServiceTable;
+use thiserror::Error;
 
 use super::target::Target;
 use room::Room;
@@ -83,8 +83,8 @@ pub enum Op {
     },
     /// Puts all services in the place of those that were, at once.
     PutServices {
-        /// What is served, by VIP, protocol and port.
-        services: Arc<BTreeMap<ServiceKey, ServiceEntry>>,
+        /// A place for each.
+        table: Arc<ServiceTable>,
     },
     /// Changes one slot of a table in place. Only what a packet may read in either order: a
     /// `previous` or a `consult` that goes.
@@ -110,17 +110,28 @@ pub enum Op {
     AwaitReaders,
 }
 
+/// Why there is no plan.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Unplanned {
+    /// The pools' tables.
+    #[error(transparent)]
+    Tables(#[from] NoRoom),
+    /// The service table.
+    #[error("no places for these VIPs and ports: their hashes collide")]
+    Services,
+}
+
 /// Plans the way from `observed` to `target` in maps of these sizes. Pages that are `resting` were
 /// in use a moment ago, and packets may still be reading them.
 ///
 /// # Errors
-/// The new tables do not fit, not even laid out afresh.
+/// The new tables do not fit, not even laid out afresh, or the services have no table.
 pub fn plan(
     observed: &Image,
     target: &Target,
     limits: &Limits,
     resting: &BTreeSet<u32>,
-) -> Result<Vec<Op>, NoRoom> {
+) -> Result<Vec<Op>, Unplanned> {
     let pages = limits.table_slots.div_ceil(SLOTS_PER_PAGE);
     let mut ops = Vec::new();
     let new_ways_out = target.egress.difference(&observed.egress);
@@ -133,7 +144,7 @@ pub fn plan(
         put_pools(observed, target, Place::Afresh(Room::empty(pages)), &mut ops)?;
     }
     change_quic_servers(observed, target, &mut ops);
-    change_services(observed, target, &mut ops);
+    change_services(observed, target, &mut ops)?;
     let pools = gone(&observed.pools, &target.pools).map(|index| Op::RemovePool { index: *index });
     let backends =
         gone(&observed.backends, &target.backends).map(|index| Op::RemoveBackend { index: *index });
@@ -179,9 +190,9 @@ fn change_quic_servers(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
     }
 }
 
-fn change_services(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
+fn change_services(observed: &Image, target: &Target, ops: &mut Vec<Op>) -> Result<(), Unplanned> {
     if observed.services == target.services {
-        return;
+        return Ok(());
     }
     let known: BTreeSet<_> =
         observed.services.values().map(|entry| (entry.service, entry.name_hash)).collect();
@@ -192,7 +203,9 @@ fn change_services(observed: &Image, target: &Target, ops: &mut Vec<Op>) {
         .map(|entry| entry.service)
         .collect();
     ops.extend(new.into_iter().map(|service| Op::ResetService { service }));
-    ops.push(Op::PutServices { services: Arc::new(target.services.clone()) });
+    let table = ServiceTable::build(&target.services).ok_or(Unplanned::Services)?;
+    ops.push(Op::PutServices { table: Arc::new(table) });
+    Ok(())
 }
 
 /// Carries out one operation on an image: what the maps do, for planning ahead and for tests.
@@ -219,7 +232,7 @@ pub fn carry_out(image: &mut Image, op: &Op) {
             image.egress.remove(ifindex);
         }
         Op::PutSlot { page, offset, slot } => image.put_slot(*page, *offset, *slot),
-        Op::PutServices { services } => image.services.clone_from(services),
+        Op::PutServices { table } => image.services = table.services(),
         Op::RemovePool { index } => {
             image.pools.remove(index);
         }

@@ -182,7 +182,8 @@ pub fn keep_leaving(
     keep_named(target, observed, &leaving.iter().map(|(index, _)| *index).collect(), limits);
     for (index, entry) in leaving {
         let mut entry = with_way(entry, ways.get(&outer_destination(&entry)));
-        entry.flags = entry.flags & !BackendEntry::ACCEPTS_NEW | BackendEntry::USABLE;
+        // One that was down when it was taken out stays so: nobody checks it any more.
+        entry.flags &= !BackendEntry::ACCEPTS_NEW;
         target.backends.insert(index, entry);
     }
 }

@@ -108,7 +108,7 @@ impl BpfError {
                 "set the interface's mode to auto or generic (slower), or use a NIC whose driver supports XDP"
             }
             Self::Object(_) | Self::Program(_) | Self::NoProgram { .. } => {
-                "needs Linux 5.15 or later with BPF and its BTF; on such a kernel, report the cause above"
+                "needs Linux 5.15 or later (6.0 on ARM) with BTF and the BPF JIT on: `sysctl -w net.core.bpf_jit_enable=1`; on such a kernel, report the cause above"
             }
             Self::Attach { .. } => {
                 "check that the interface is up and its MTU at most what its driver allows with XDP"

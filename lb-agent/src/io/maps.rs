@@ -202,7 +202,7 @@ impl Maps {
             Op::RemoveEgress { ifindex } => {
                 absent_is_gone(self.egress.remove(*ifindex), map::EGRESS)
             }
-            Op::PutServices { services } => self.services.replace(services),
+            Op::PutServices { table } => self.services.replace(table),
             Op::RemovePool { index } => {
                 self.put_pool(*index, &PoolEntry::default());
                 Ok(())

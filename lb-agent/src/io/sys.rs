@@ -205,13 +205,27 @@ pub(super) fn is_bpffs(path: &Path) -> io::Result<bool> {
     Ok(status.filesystem_type() == nix::sys::statfs::BPF_FS_MAGIC)
 }
 
+/// No XDP program runs for as long: one packet takes a microsecond, and nothing preempts it for more
+/// than a tick or two.
+const LONGEST_RUN: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Waits until every program that runs now has returned, on every CPU.
 ///
 /// XDP programs run inside RCU read-side sections, and `MEMBARRIER_CMD_GLOBAL` waits for a grace
-/// period (kernel/sched/membarrier.c calls `synchronize_rcu`).
+/// period (kernel/sched/membarrier.c calls `synchronize_rcu`). A kernel booted with `nohz_full` has
+/// no such command; there we wait far longer than any program runs.
+#[expect(clippy::disallowed_methods, reason = "a wait for the kernel, as the call is")]
 pub(super) fn await_readers() -> io::Result<()> {
     const CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: the call takes no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, CMD_GLOBAL, 0, 0) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() != Some(libc::EINVAL) {
+        return Err(error);
+    }
+    std::thread::sleep(LONGEST_RUN);
+    Ok(())
 }

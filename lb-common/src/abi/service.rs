@@ -5,12 +5,15 @@
 //! can be, so a look-up reads one bucket and one place, whether the key is there or not:
 //!
 //! ```text
-//! hash       = multipliers . words of the key          (mod 2^64)
+//! first      = address[0] * m[0] + selector * m[1]     (mod 2^64), high half xored into the low
+//! hash       = first * m[2] + address[1] * m[3]        (mod 2^64)
 //! multiplier = SERVICE_BUCKETS[first_bucket + high 32 bits of hash, scaled]
 //! place      = SERVICES[first_place + high 32 bits of hash * multiplier, scaled]
 //! ```
-//! [`crate::services`] finds the multipliers. Linear hashing of vectors: Dietzfelbinger, STACS 1996;
-//! a displacement for each bucket: Belazzougui, Botelho and Dietzfelbinger, ESA 2009.
+//! [`crate::services`] finds the multipliers. Hashing by multiplication: Dietzfelbinger, STACS 1996; a
+//! displacement for each bucket: Belazzougui, Botelho and Dietzfelbinger, ESA 2009. A sum of products
+//! alone would not do: words that differ in their last bytes only, as addresses of networks and hosts
+//! may, give sums that differ in the highest bits only, and few of those.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -98,8 +101,8 @@ pub struct ServicePlace {
 )]
 #[repr(C)]
 pub struct ServiceHalf {
-    /// One for each word of a key, odd.
-    pub multipliers: [u64; 3],
+    /// What the hash multiplies by, odd.
+    pub multipliers: [u64; 4],
     /// Its first bucket.
     pub first_bucket: u32,
     /// Number of its buckets.
@@ -114,11 +117,10 @@ impl ServiceHalf {
     /// The hash of a key, from which its bucket and place follow.
     #[inline]
     pub const fn hash(&self, key: &ServiceKey) -> u64 {
-        let [first, second, third] = self.multipliers;
+        let [m0, m1, m2, m3] = self.multipliers;
         let [high, low] = key.address;
-        high.wrapping_mul(first)
-            .wrapping_add(low.wrapping_mul(second))
-            .wrapping_add(key.selector.wrapping_mul(third))
+        let first = high.wrapping_mul(m0).wrapping_add(key.selector.wrapping_mul(m1));
+        (first ^ first >> 32).wrapping_mul(m2).wrapping_add(low.wrapping_mul(m3))
     }
 
     /// Number of the bucket for keys of this hash.

@@ -21,8 +21,8 @@ const LAYOUT: (u32, &str) = (
      AddressKey 24: address 0, family 16\n\
      ServiceEntry 16: pool 0, service 4, name_hash 8\n\
      ServicePlace 40: key 0, entry 24\n\
-     ServiceHalf 40: multipliers 0, first_bucket 24, buckets 28, first_place 32, places 36\n\
-     ServiceDirectory 88: current 0, halves 8\n\
+     ServiceHalf 48: multipliers 0, first_bucket 32, buckets 36, first_place 40, places 44\n\
+     ServiceDirectory 104: current 0, halves 8\n\
      PoolEntry 32: table 0, rotation 8, scheduler 16, quic_server_id_bytes 17, name_hash 24\n\
      QuicKey 24: server_id 0, selector 16\n\
      TablePage 4096: 0 0\n\

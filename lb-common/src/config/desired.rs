@@ -252,6 +252,13 @@ pub struct Service {
     pub pool: String,
 }
 
+impl Service {
+    /// Whether checks of `pool` ask its port unless they have their own: it speaks TCP, and names one.
+    pub fn is_checked_for(&self, pool: &str) -> bool {
+        self.pool == pool && self.protocol == Protocol::Tcp && self.ports != [0]
+    }
+}
+
 /// Transport protocol of a service.
 #[derive(
     Clone,

@@ -237,7 +237,7 @@ pub struct HealthFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^/[!-~]*$"))]
     pub path: Option<String>,
-    /// Port asked, 1..=65535. Default: the service's own.
+    /// Port asked, 1..=65535. Default: the lowest of the first of the pool's TCP services, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
     pub port: Option<i64>,

@@ -146,7 +146,7 @@ fn ordinary_ipv4<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Packet, Stop> {
             source,
             destination,
             l2_bytes,
-            header_bytes: ipv4::HEADER_BYTES,
+            transport_at: l2_bytes + ipv4::HEADER_BYTES,
             ip_bytes,
             traffic_class: ip.type_of_service,
             hop_limit: ip.time_to_live,
@@ -168,7 +168,7 @@ fn ordinary_ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<Packet, Stop> {
             source: address_words(ip.source),
             destination: address_words(ip.destination),
             l2_bytes,
-            header_bytes: ipv6::HEADER_BYTES,
+            transport_at: l2_bytes + ipv6::HEADER_BYTES,
             ip_bytes: ipv6::HEADER_BYTES + usize::from(ip.payload_length.get()),
             traffic_class: ip.traffic_class(),
             hop_limit: ip.hop_limit,
@@ -183,13 +183,20 @@ struct Network {
     source: [u64; 2],
     destination: [u64; 2],
     l2_bytes: usize,
-    header_bytes: usize,
+    transport_at: usize,
     ip_bytes: usize,
     traffic_class: u8,
     hop_limit: u8,
 }
 
 impl Network {
+    /// Whether the IP packet ends before so many bytes of its payload. Sums alone: of a difference
+    /// the verifier would not know that it is not negative.
+    #[inline(always)]
+    const fn lacks(&self, bytes: usize) -> bool {
+        self.l2_bytes + self.ip_bytes < self.transport_at + bytes
+    }
+
     /// The flow between these addresses and ports.
     #[inline(always)]
     fn flow(&self, (source_port_be, destination_port_be): (u16, u16)) -> Flow {
@@ -217,7 +224,7 @@ impl Network {
             ip_bytes: self.ip_bytes,
             traffic_class: self.traffic_class,
             hop_limit: self.hop_limit,
-            transport_at: self.l2_bytes + self.header_bytes,
+            transport_at: self.transport_at,
         }
     }
 }
@@ -243,16 +250,16 @@ fn packet<F: Frame>(frame: &F, network: &Network) -> Result<Packet, Stop> {
 /// for one is no honest packet (RFC 1858 §3).
 #[inline(always)]
 fn transport<F: Frame>(frame: &F, network: &Network) -> Result<Transport, Reason> {
-    let at = network.l2_bytes + network.header_bytes;
+    let at = network.transport_at;
     if network.protocol == protocol::TCP {
-        if network.ip_bytes < network.header_bytes + size_of::<Tcp>() {
+        if network.lacks(size_of::<Tcp>()) {
             return Err(Reason::Malformed);
         }
         let tcp = frame.header::<Tcp>(at).ok_or(Reason::Malformed)?;
         let (source_port_be, destination_port_be) = native(&tcp.ports);
         return Ok(Transport { source_port_be, destination_port_be, tcp_flags: tcp.flags });
     }
-    if network.ip_bytes < network.header_bytes + size_of::<Udp>() {
+    if network.lacks(size_of::<Udp>()) {
         return Err(Reason::Malformed);
     }
     let udp = frame.header::<Udp>(at).ok_or(Reason::Malformed)?;

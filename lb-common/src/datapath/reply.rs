@@ -161,6 +161,9 @@ fn report<F: Frame, T: Tables>(
         Family::V6 => (ipv6::HEADER_BYTES + icmp::HEADER_BYTES, QUOTE_V6_BYTES),
     };
     let quote_bytes = if packet.ip_bytes < most { packet.ip_bytes } else { most };
+    // Once more, since this is a function of its own, and what its caller has seen of a packet older
+    // verifiers forget.
+    let packet = &packet.within_bounds()?;
     // Room first: without it nothing may have changed.
     frame.push_front(headers_bytes)?;
     frame.truncate(headers_bytes + packet.l2_bytes + quote_bytes)?;

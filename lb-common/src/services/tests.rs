@@ -24,7 +24,8 @@ fn numbered(keys: impl IntoIterator<Item = ServiceKey>) -> BTreeMap<ServiceKey, 
 }
 
 fn assert_exact(services: &BTreeMap<ServiceKey, ServiceEntry>) {
-    let table = ServiceTable::build(services);
+    let table = ServiceTable::build(services).unwrap();
+    assert_eq!(table.services(), *services);
     for (key, entry) in services {
         assert_eq!(find(&table, key), Some(*entry), "{key:?}");
     }
@@ -34,7 +35,7 @@ fn assert_exact(services: &BTreeMap<ServiceKey, ServiceEntry>) {
 
 #[test]
 fn nothing_is_found_in_an_empty_table() {
-    let table = ServiceTable::build(&BTreeMap::new());
+    let table = ServiceTable::build(&BTreeMap::new()).unwrap();
     assert_eq!((table.buckets.len(), table.places.len()), (1, 1));
     assert_eq!(find(&table, &ServiceKey::new(Ipv4Addr::LOCALHOST.into(), 6, 80)), None);
 }
@@ -58,10 +59,25 @@ fn keys_that_differ_in_a_single_part_are_told_apart_in_their_thousands() {
 }
 
 #[test]
+fn addresses_that_differ_in_the_last_bytes_of_network_and_host_have_places() {
+    let vip = |network: u128, host: u128| -> IpAddr {
+        Ipv6Addr::from((0x2001_0db8 << 96) + (network << 64) + host).into()
+    };
+    let key = |vip| [ServiceKey::new(vip, 6, 443), ServiceKey::new(vip, 58, 0)];
+    for pair in [[vip(1, 1), vip(0x81, 0x81)], [vip(0, 0x10), vip(0x80, 0x90)]] {
+        assert_exact(&numbered(pair.into_iter().flat_map(key)));
+    }
+    let grid = (0..40).flat_map(|network| (0..40).map(move |host| vip(network, host)));
+    assert_exact(&numbered(grid.flat_map(key)));
+    let spread = (0..40).flat_map(|network| (0..40).map(move |host| vip(network << 8, host << 56)));
+    assert_exact(&numbered(spread.flat_map(key)));
+}
+
+#[test]
 fn places_that_are_asked_for_by_others_are_not_theirs() {
     let vip = Ipv4Addr::new(203, 0, 113, 10);
     let services = numbered((1..=1000).map(|port| ServiceKey::new(vip.into(), 6, port)));
-    let table = ServiceTable::build(&services);
+    let table = ServiceTable::build(&services).unwrap();
     for port in 1001..=u16::MAX {
         assert_eq!(find(&table, &ServiceKey::new(vip.into(), 6, port)), None);
     }
@@ -78,7 +94,7 @@ proptest! {
         let known = services.iter().map(|(parts, number)| (key(*parts), entry(*number / 2)));
         let known: BTreeMap<_, _> = known.collect();
         assert_exact(&known);
-        let table = ServiceTable::build(&known);
+        let table = ServiceTable::build(&known).unwrap();
         prop_assert_eq!(find(&table, &key(other)), known.get(&key(other)).copied());
     }
 }

@@ -208,7 +208,8 @@ fn when_too_few_are_up_the_checks_are_not_believed() {
     assert_eq!(checked(1, "DDDU"), "dddA");
     assert_eq!(checked(50, "DDDU"), "AAAS");
     assert_eq!(checked(50, "DDUU"), "ddAS");
-    assert_eq!(checked(50, "DD?U"), "ddwA", "not before everybody has been asked");
+    assert_eq!(checked(50, "DD?U"), "AAwS", "who is new waits, and ends no panic");
+    assert_eq!(checked(50, "D??U"), "dwwA", "not before most have been asked");
 }
 
 #[test]

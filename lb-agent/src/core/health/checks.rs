@@ -143,15 +143,21 @@ impl Checks {
         due
     }
 
-    /// Takes in what a probe came to. The next one keeps to the interval, counted from when this
-    /// one was due; those that were missed are left out.
-    pub fn finish(&mut self, id: ProbeId, outcome: Outcome, now_ns: u64) -> Option<Transition> {
+    /// Takes in what a probe came to, if it could be asked. The next one keeps to the interval,
+    /// counted from when this one was due; those that were missed are left out.
+    pub fn finish(
+        &mut self,
+        id: ProbeId,
+        outcome: Option<Outcome>,
+        now_ns: u64,
+    ) -> Option<Transition> {
         let key = self.by_id.get(&id)?;
         let checked = self.checked.get_mut(key)?;
         let interval_ns = nanoseconds(checked.check.interval).max(1);
         let missed = now_ns.saturating_sub(checked.next_ns) / interval_ns;
         checked.next_ns += (missed + 1) * interval_ns;
         self.timeline.insert((checked.next_ns, id));
+        let outcome = outcome?;
         let from = checked.machine.condition();
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
@@ -197,10 +203,10 @@ fn wanted(desired: &Desired) -> BTreeMap<Key, (HealthCheck, SocketAddr)> {
     desired.pools.iter().filter_map(of_pool).flatten().collect()
 }
 
-/// The first port of the first service of a pool.
+/// The lowest port of the first TCP service of a pool, by name.
 fn service_port(desired: &Desired, pool: &str) -> Option<u16> {
-    let mut services = desired.services.values().filter(|service| service.pool == pool);
-    services.find_map(|service| service.ports.first().copied().filter(|port| *port != 0))
+    let mut services = desired.services.values().filter(|service| service.is_checked_for(pool));
+    services.find_map(|service| service.ports.first().copied())
 }
 
 /// Spreads the first probes over the interval, the same way at each start; those of backends that

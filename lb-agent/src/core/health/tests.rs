@@ -114,7 +114,7 @@ fn a_probe_is_due_once_an_interval_and_not_again_while_it_is_under_way() {
 
     let planned = checks.of("web", "b1").unwrap().next_ns;
     for id in all {
-        assert_eq!(checks.finish(id, outcome(true), START_NS + SECOND_NS), None);
+        assert_eq!(checks.finish(id, Some(outcome(true)), START_NS + SECOND_NS), None);
     }
     assert_eq!(checks.of("web", "b1").unwrap().next_ns, planned + SECOND_NS);
 }
@@ -125,7 +125,7 @@ fn probes_that_were_missed_are_left_out_and_the_beat_is_kept() {
     let planned = checks.of("web", "b1").unwrap().next_ns;
     let late_ns = START_NS + 10 * SECOND_NS;
     for probe in checks.due(late_ns) {
-        checks.finish(probe.id, outcome(true), late_ns);
+        checks.finish(probe.id, Some(outcome(true)), late_ns);
     }
     let next_ns = checks.of("web", "b1").unwrap().next_ns;
     assert!((late_ns..=late_ns + SECOND_NS).contains(&next_ns));
@@ -139,7 +139,7 @@ fn seconds(checks: &mut Checks, from_s: u64, results: &str) -> Vec<Transition> {
         let now_ns = START_NS + second * SECOND_NS;
         for probe in checks.due(now_ns) {
             let passed = result == '+' || probe.address.ip().to_string() == "10.3.0.2";
-            transitions.extend(checks.finish(probe.id, outcome(passed), now_ns));
+            transitions.extend(checks.finish(probe.id, Some(outcome(passed)), now_ns));
         }
     }
     transitions
@@ -190,7 +190,7 @@ fn what_a_probe_of_an_older_check_says_is_not_taken() {
     let now_ns = START_NS + SECOND_NS;
     checks.configure(&checked(", fall: 1"), |_, _| Condition::Unknown, now_ns);
     for probe in probes {
-        assert_eq!(checks.finish(probe.id, outcome(false), now_ns), None);
+        assert_eq!(checks.finish(probe.id, Some(outcome(false)), now_ns), None);
     }
     assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 0);
 }
@@ -202,7 +202,7 @@ fn a_probe_under_way_survives_a_change_that_does_not_concern_it() {
     checks.configure(&checked(""), |_, _| Condition::Unknown, START_NS + SECOND_NS);
     assert_eq!(checks.next_ns(), None, "still under way");
     for probe in probes {
-        checks.finish(probe.id, outcome(true), START_NS + SECOND_NS);
+        checks.finish(probe.id, Some(outcome(true)), START_NS + SECOND_NS);
     }
     assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 2);
 }
@@ -232,4 +232,40 @@ proptest! {
             row.clear();
         }
     }
+}
+
+#[test]
+fn a_probe_that_could_not_be_asked_says_nothing_and_is_due_again() {
+    let mut checks = configured(&checked(", fall: 1"), Condition::Up);
+    let now_ns = START_NS + SECOND_NS;
+    for probe in checks.due(now_ns) {
+        assert_eq!(checks.finish(probe.id, None, now_ns), None);
+    }
+    assert_eq!(checks.conditions().of("web", "b1"), Condition::Up);
+    assert_eq!(checks.due(now_ns + SECOND_NS).len(), 2);
+}
+
+#[test]
+fn only_a_used_entry_of_the_same_address_speaks_for_a_backend() {
+    let desired = checked("");
+    let mut agent = crate::core::samples::Agent::default();
+    let step = agent.change(&desired, &crate::core::target::Ways::new()).unwrap();
+    let image = step.ops.iter().fold(Image::default(), |mut image, op| {
+        crate::core::plan::carry_out(&mut image, op);
+        image
+    });
+    let ids = Ids::adopt(&image).assign(&desired).unwrap();
+    let index = ids.backend("web", "b1").unwrap();
+    let of_b1 = |image: &Image, desired: &Desired| believed(desired, &ids, image).of("web", "b1");
+    assert_eq!(of_b1(&image, &desired), Condition::Up);
+    assert_eq!(of_b1(&Image::default(), &desired), Condition::Unknown);
+
+    let mut down = image.clone();
+    down.backends.get_mut(&index).unwrap().flags &= !BackendEntry::USABLE;
+    assert_eq!(of_b1(&down, &desired), Condition::Unknown);
+
+    let mut moved = desired.clone();
+    let backend = moved.pools.get_mut("web").unwrap().backends.get_mut("b1").unwrap();
+    backend.address = "10.3.0.9".parse().unwrap();
+    assert_eq!(of_b1(&image, &moved), Condition::Unknown);
 }

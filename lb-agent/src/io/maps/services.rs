@@ -49,24 +49,17 @@ impl Services {
     }
 
     /// Makes these the services.
-    pub(super) fn replace(
-        &self,
-        services: &BTreeMap<ServiceKey, ServiceEntry>,
-    ) -> Result<(), MapsError> {
-        let directory = self.write_beside(services)?;
+    pub(super) fn replace(&self, table: &ServiceTable) -> Result<(), MapsError> {
+        let directory = self.write_beside(table)?;
         // All that was written before is seen by whoever sees this.
         self.directory.put(0, &directory);
         Ok(())
     }
 
     /// Writes services to the half that is not current; the directory that makes it so.
-    pub(super) fn write_beside(
-        &self,
-        services: &BTreeMap<ServiceKey, ServiceEntry>,
-    ) -> Result<ServiceDirectory, MapsError> {
-        let table = ServiceTable::build(services);
+    pub(super) fn write_beside(&self, table: &ServiceTable) -> Result<ServiceDirectory, MapsError> {
         if table.half.buckets > self.most_buckets || table.half.places > self.most_places {
-            return Err(MapsError::TooManyServices { services: services.len() });
+            return Err(MapsError::TooManyServices { services: table.services().len() });
         }
         // Nobody reads the other half any more; it was current before the last change.
         await_readers()?;
@@ -78,8 +71,8 @@ impl Services {
             ..table.half
         };
         let buckets = self.buckets.words().get(half.first_bucket as usize..).unwrap_or_default();
-        for (cell, multiplier) in buckets.iter().zip(table.buckets) {
-            cell.store(multiplier, Ordering::Relaxed);
+        for (cell, multiplier) in buckets.iter().zip(&table.buckets) {
+            cell.store(*multiplier, Ordering::Relaxed);
         }
         for (index, place) in (half.first_place as usize..).zip(&table.places) {
             self.places.put(index, place);

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use aya::maps::{MapType, PerCpuValues};
 use lb_common::abi::{PinState, SLOTS_PER_PAGE, ServiceEntry, ServiceKey, Ticks};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
+use lb_common::services::ServiceTable;
 use lb_common::verdict::{PinEvent, Reason};
 use proptest::prelude::*;
 
@@ -174,7 +175,8 @@ fn services_that_fill_their_map_can_all_be_replaced() {
 fn removing_what_is_not_there_is_no_error() {
     let mut maps = load(None, LIMITS).unwrap().maps;
 
-    maps.execute(&Op::PutServices { services: Arc::default() }).unwrap();
+    let table = ServiceTable::build(&BTreeMap::new()).unwrap();
+    maps.execute(&Op::PutServices { table: Arc::new(table) }).unwrap();
     maps.execute(&Op::RemovePool { index: 3 }).unwrap();
     maps.execute(&Op::RemoveBackend { index: BackendIndex::new(3).unwrap() }).unwrap();
 
@@ -185,7 +187,7 @@ fn services_on(ports: RangeInclusive<u16>) -> Op {
     let vip = "203.0.113.10".parse().unwrap();
     let entry = ServiceEntry { name_hash: stable_hash(NAME_SEED, b"web"), ..Default::default() };
     let services = ports.map(|port| (ServiceKey::new(vip, 6, port), entry));
-    Op::PutServices { services: Arc::new(services.collect()) }
+    Op::PutServices { table: Arc::new(ServiceTable::build(&services.collect()).unwrap()) }
 }
 
 #[test]
@@ -205,8 +207,8 @@ fn services_are_written_to_one_half_and_then_to_the_other() {
     for ports in [1..=16, 3..=4, 5..=5, 1..=16] {
         let op = services_on(ports);
         maps.execute(&op).unwrap();
-        let Op::PutServices { services } = op else { unreachable!() };
-        assert_eq!(maps.observe().unwrap().services, *services);
+        let Op::PutServices { table } = op else { unreachable!() };
+        assert_eq!(maps.observe().unwrap().services, table.services());
     }
 }
 
@@ -216,8 +218,8 @@ fn a_change_of_services_that_was_cut_off_leaves_those_before() {
     maps.execute(&services_on(1..=3)).unwrap();
     let before = maps.observe().unwrap();
 
-    let Op::PutServices { services } = services_on(1..=16) else { unreachable!() };
-    maps.services.write_beside(&services).unwrap();
+    let Op::PutServices { table } = services_on(1..=16) else { unreachable!() };
+    maps.services.write_beside(&table).unwrap();
 
     assert_eq!(maps.observe().unwrap(), before);
 }
@@ -261,7 +263,7 @@ fn every_map_has_the_size_that_its_limit_says() {
     assert_eq!(
         sizes,
         [
-            ("SERVICE_DIRECTORY", 4, 88, 1),
+            ("SERVICE_DIRECTORY", 4, 104, 1),
             // Two halves.
             ("SERVICE_BUCKETS", 4, 8, 18),
             ("SERVICES", 4, 40, 42),

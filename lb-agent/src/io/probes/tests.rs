@@ -8,7 +8,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::core::health::ProbeId;
 
 /// A server that answers each connection with `answer`, in pieces, with a pause after each.
 async fn server(answer: &'static [&'static str], pause: Duration) -> SocketAddr {
@@ -33,11 +32,35 @@ async fn server(answer: &'static [&'static str], pause: Duration) -> SocketAddr 
 
 async fn asked(address: SocketAddr, kind: HealthKind, limit: Duration) -> Outcome {
     let timeout_ns = u64::try_from(limit.as_nanos()).unwrap();
-    probe(&Probe { id: ProbeId::default(), address, kind, timeout_ns }).await
+    probe(&Probe { id: ProbeId::default(), address, kind, timeout_ns }).await.unwrap()
 }
 
 fn http() -> HealthKind {
     HealthKind::Http { path: "/healthz".into() }
+}
+
+#[test]
+fn what_this_host_lacks_is_not_the_backends_fault() {
+    assert!(is_ours(&io::Error::from(Errno::EMFILE)));
+    assert!(!is_ours(&io::Error::from(Errno::ECONNREFUSED)));
+    assert!(!is_ours(&io::Error::other("no number")));
+}
+
+#[tokio::test]
+async fn the_thread_answers_each_question_by_its_number() {
+    let open = server(&[], Duration::ZERO).await;
+    let (prober, mut finished) = Prober::start().unwrap();
+    prober.ask(Probe {
+        id: ProbeId::default(),
+        address: open,
+        kind: HealthKind::Tcp,
+        timeout_ns: 20_000_000_000,
+    });
+    let (id, outcome) = finished.recv().await.unwrap();
+    assert_eq!(id, ProbeId::default());
+    assert!(outcome.unwrap().passed);
+    drop(prober);
+    assert!(finished.recv().await.is_none(), "the thread goes on");
 }
 
 const LIMIT: Duration = Duration::from_secs(20);

@@ -22,7 +22,7 @@ pub fn classify<F: Frame>(frame: &F) -> Result<Packet, Reason> {
         _ => return Err(Reason::NotIp),
     };
     if fragment.0 == Part::LaterFragment {
-        if network.ip_bytes < network.header_bytes {
+        if network.lacks(0) {
             return Err(Reason::Malformed);
         }
         return Ok(network.packet(fragment, None));
@@ -61,7 +61,7 @@ fn ipv4<F: Frame>(frame: &F, l2_bytes: usize) -> Result<(Network, (Part, u32)), 
         source,
         destination,
         l2_bytes,
-        header_bytes,
+        transport_at: l2_bytes + header_bytes,
         ip_bytes: usize::from(ip.total_length.get()),
         traffic_class: ip.type_of_service,
         hop_limit: ip.time_to_live,
@@ -86,7 +86,7 @@ fn ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<(Network, (Part, u32)), 
         source: address_words(ip.source),
         destination: address_words(ip.destination),
         l2_bytes,
-        header_bytes: walked.transport_at().wrapping_sub(l2_bytes),
+        transport_at: walked.transport_at(),
         ip_bytes: ipv6::HEADER_BYTES + usize::from(ip.payload_length.get()),
         traffic_class: ip.traffic_class(),
         hop_limit: ip.hop_limit,
@@ -97,8 +97,8 @@ fn ipv6<F: Frame>(frame: &F, l2_bytes: usize) -> Result<(Network, (Part, u32)), 
 /// An ICMP message: an echo, or an error about a packet that a backend has sent.
 #[inline(always)]
 fn control<F: Frame>(frame: &F, network: &Network) -> Result<Packet, Reason> {
-    let at = network.l2_bytes + network.header_bytes;
-    if network.ip_bytes < network.header_bytes + icmp::HEADER_BYTES {
+    let at = network.transport_at;
+    if network.lacks(icmp::HEADER_BYTES) {
         return Err(Reason::Malformed);
     }
     let icmp = frame.header::<Icmp>(at).ok_or(Reason::Malformed)?;
@@ -151,7 +151,7 @@ fn quoted<F: Frame>(
     if !ported || part == Part::LaterFragment {
         return Err(Reason::OtherProtocol);
     }
-    let at = network.l2_bytes + network.header_bytes;
+    let at = network.transport_at;
     let ports = frame.header::<Ports>(at).ok_or(Reason::Malformed)?;
     Ok(network.flow(native(ports)))
 }

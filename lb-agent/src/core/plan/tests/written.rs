@@ -132,7 +132,8 @@ fn a_table_without_room_is_refused_with_the_numbers() {
 
     let refused = plan(&Image::default(), &target, &with_pages(2), &BTreeSet::new());
 
-    assert_eq!(refused, Err(NoRoom { slots: 1031, pages_free: 1, pages: 2 }));
+    let no_room = NoRoom { slots: 1031, pages_free: 1, pages: 2 };
+    assert_eq!(refused, Err(Unplanned::Tables(no_room)));
 }
 
 /// Pools of one page each by number, and perhaps one of two pages.
