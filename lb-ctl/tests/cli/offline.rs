@@ -17,7 +17,7 @@ services:
 ";
 
 /// The maps of the default limits.
-const MEMORY_BYTES: u64 = 45_597_120;
+const MEMORY_BYTES: u64 = 45_597_136;
 const VALID_TEXT: &str = "<stdin> is valid: 1 service, 1 pool, 2 backends\n\
     memory of its maps: 43.5MiB, and 512KiB for each CPU\n";
 
