@@ -174,12 +174,13 @@ impl Agent {
         let next = prepared.settings;
         let both = self.settings.covering(&self.observed).on_the_way_to(&next);
         let programs = self.programs(both, next)?;
-        // From here on, whatever fails, the program on every interface can do what an earlier agent
-        // left in the maps and what this one puts there.
-        let programs = self.put_between(programs)?;
         let attached = self.attach_all(&self.desired.clone(), &interfaces)?;
         let state = State { generation, overrides, configuration };
-        let done = self.remember(state).and_then(|()| self.change_maps(programs, prepared));
+        let done = self.remember(state).and_then(|()| {
+            // The program that an earlier agent left may not know what is about to be written.
+            let programs = self.put_between(programs)?;
+            self.change_maps(programs, prepared)
+        });
         if let Err(error) = done {
             self.undo_attach(&attached);
             if let Err(error) = self.remember(stored) {

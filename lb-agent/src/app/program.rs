@@ -42,8 +42,8 @@ impl Agent {
         Ok(Programs { between: load(between, self.settings)?, after: load(next, between)? })
     }
 
-    /// Puts the program for the time of a change in place, before anything else is touched; what is
-    /// left for after it.
+    /// Puts the program for the time of a change in place, before the maps are written; what is left
+    /// for after it.
     pub(super) fn put_between(&mut self, programs: Programs) -> Result<Programs, AgentError> {
         let Programs { between, after } = programs;
         match between {
