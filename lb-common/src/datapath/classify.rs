@@ -54,8 +54,9 @@ pub struct Packet {
     pub traffic_class: u8,
     /// Hops left.
     pub hop_limit: u8,
-    /// Where the transport header begins, from the front of the frame.
-    pub transport_at: usize,
+    /// Where the transport header begins, from the front of the frame: for others
+    /// [`Self::transport_at`].
+    pub(super) transport_at: usize,
 }
 
 impl Packet {
@@ -63,18 +64,24 @@ impl Packet {
     /// as are followed.
     const MOST_BEFORE_TRANSPORT: usize = (1 << 14) - 1;
 
-    /// The same packet, with every offset in it compared with what it can be at most. That is always
-    /// so; the verifier sees it only here if the packet has been classified by another function.
+    /// Where the transport header begins, from the front of the frame; always `Some`. Compared with
+    /// what it can be at most, here where it is used: older verifiers forget what has been seen of a
+    /// value that was put down since.
+    #[inline(always)]
+    pub fn transport_at(&self) -> Option<usize> {
+        let at = core::hint::black_box(self.transport_at);
+        if at > Self::MOST_BEFORE_TRANSPORT { None } else { Some(at) }
+    }
+
+    /// The same packet, its link-layer header compared with the longest that is read; always `Some`.
+    /// The verifier sees it only here if the packet has been classified by another function.
     #[inline(always)]
     pub(super) fn within_bounds(&self) -> Option<Self> {
         let l2_bytes = core::hint::black_box(self.l2_bytes);
-        let transport_at = core::hint::black_box(self.transport_at);
-        if l2_bytes > size_of::<Ethernet>() + 2 * size_of::<VlanTag>()
-            || transport_at > Self::MOST_BEFORE_TRANSPORT
-        {
+        if l2_bytes > size_of::<Ethernet>() + 2 * size_of::<VlanTag>() {
             return None;
         }
-        Some(Self { l2_bytes, transport_at, ..*self })
+        Some(Self { l2_bytes, ..*self })
     }
 }
 

@@ -22,8 +22,7 @@ pub(super) fn server<F: Frame, T: Tables>(
     if packet.flow.protocol != protocol::UDP || packet.part != Part::Whole {
         return None;
     }
-    // Compared where it is used, for older verifiers.
-    let at = packet.within_bounds()?.transport_at + size_of::<Udp>();
+    let at = packet.transport_at()? + size_of::<Udp>();
     let is_long = frame.header::<First>(at)?.is_long();
     let (id_at, id_bytes) = if is_long {
         (at + LONG_PREFIX_BYTES, frame.header::<LongPrefix>(at)?.id_bytes)

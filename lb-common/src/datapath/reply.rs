@@ -127,9 +127,7 @@ fn turn_around<F: Frame>(frame: &mut F, packet: &Packet) -> Option<()> {
             ip.hop_limit = OUTER_HOP_LIMIT;
         }
     }
-    // Compared once more, where it is used: older verifiers forget what was seen of a value that has
-    // been put down since.
-    let header = frame.header_mut::<Icmp>(packet.within_bounds()?.transport_at)?;
+    let header = frame.header_mut::<Icmp>(packet.transport_at()?)?;
     let kind = match packet.flow.family {
         Family::V4 => icmp::v4::ECHO_REPLY,
         Family::V6 => icmp::v6::ECHO_REPLY,

@@ -18,7 +18,8 @@ const EXTENSIONS_MOST: usize = 6;
 pub fn classify(frame: &[u8]) {
     let ours = datapath::classify(&Buffer::new(frame, 0));
     if let Ok(packet) = &ours {
-        assert!(packet.l2_bytes <= packet.transport_at, "headers come in their order");
+        let transport_at = packet.transport_at().expect("within what is read at most");
+        assert!(packet.l2_bytes <= transport_at, "headers come in their order");
     }
     let Ok(theirs) = SlicedPacket::from_ethernet(frame) else { return };
     let is_ours = |tag: &LinkExtSlice<'_>| matches!(tag, LinkExtSlice::Vlan(_));
@@ -50,7 +51,7 @@ struct Headers {
     source: [u64; 2],
     destination: [u64; 2],
     ports: [u16; 2],
-    transport_at: usize,
+    transport_at: Option<usize>,
     ip_bytes: usize,
     is_whole: bool,
     hop_limit: u8,
@@ -65,7 +66,7 @@ impl Headers {
             source: flow.source,
             destination: flow.destination,
             ports: [flow.source_port_be, flow.destination_port_be].map(u16::from_be),
-            transport_at: packet.transport_at,
+            transport_at: packet.transport_at(),
             ip_bytes: packet.ip_bytes,
             is_whole: packet.part == Part::Whole,
             hop_limit: packet.hop_limit,
@@ -111,7 +112,7 @@ impl Headers {
             source: source.address,
             destination: destination.address,
             ports,
-            transport_at,
+            transport_at: Some(transport_at),
             ip_bytes,
             is_whole: true,
             hop_limit,
