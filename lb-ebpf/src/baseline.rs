@@ -8,6 +8,7 @@
 #![feature(asm_experimental_arch)]
 #![expect(unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
+mod counting;
 mod frame;
 #[path = "baseline/lru.rs"]
 mod lru;

@@ -20,6 +20,7 @@ mod live;
 mod null;
 #[path = "bench/packets.rs"]
 mod packets;
+mod shared;
 
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
@@ -30,15 +31,3 @@ use aya_ebpf::programs::XdpContext;
 pub fn pass(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
-
-#[cfg(target_arch = "bpf")]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo) -> ! {
-    // Never reached: the verifier refuses the program if any path leads here.
-    loop {}
-}
-
-/// The clock is for programs with a licence that the kernel's is compatible with.
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -9,6 +9,7 @@
 #![expect(clippy::inline_always, reason = "both ways use them, and neither may pay for calls")]
 #![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
+mod counting;
 mod frame;
 mod shared;
 mod stats;

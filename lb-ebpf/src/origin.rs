@@ -8,6 +8,7 @@
 #![feature(asm_experimental_arch)]
 #![expect(missing_docs, unreachable_pub, reason = "aya's entry point macro makes such an item")]
 
+mod counting;
 mod frame;
 mod shared;
 
@@ -64,7 +65,7 @@ pub fn origin(ctx: XdpContext) -> u32 {
     #[expect(clippy::cast_possible_truncation, reason = "a port, in a word for the loader's sake")]
     let gue_port = GUE_PORT.load() as u16;
     let reason = decapsulate(&mut frame, &Maps, gue_port);
-    shared::add(ORIGIN_COUNTERS.get_ptr_mut(reason.index()), bytes);
+    counting::add(ORIGIN_COUNTERS.get_ptr_mut(reason.index()), bytes);
     match reason.verdict() {
         Verdict::Pass | Verdict::Tx | Verdict::Redirect => xdp_action::XDP_PASS,
         Verdict::Drop => xdp_action::XDP_DROP,

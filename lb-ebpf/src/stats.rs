@@ -5,7 +5,7 @@ use aya_ebpf::maps::PerCpuArray;
 use lb_common::abi::{BackendIndex, Counter};
 use lb_common::verdict::{PinEvent, Reason};
 
-use crate::shared::add;
+use crate::counting::add;
 
 #[map]
 static REASON_COUNTERS: PerCpuArray<Counter> = PerCpuArray::with_max_entries(Reason::COUNT, 0);
