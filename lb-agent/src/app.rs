@@ -105,8 +105,7 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
             }
             () = until(agent.next_probe()) => agent.send_probes(&prober),
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {
-                agent.take_results(&batch);
-                batch.clear();
+                agent.take_results(batch.drain(..));
             }
             Some(()) = changes.next() => agent.follow_next_hops().await,
             _ = sweep_tick.tick() => {

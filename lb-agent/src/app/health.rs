@@ -35,10 +35,10 @@ impl Agent {
     }
 
     /// Takes in what probes came to; writes the maps if that changes who takes traffic.
-    pub(super) fn take_results(&mut self, results: &[Finished]) {
+    pub(super) fn take_results(&mut self, results: impl Iterator<Item = Finished>) {
         let now_ns = clock::precise_ns();
         for (id, outcome) in results {
-            if let Some(transition) = self.health.finish(*id, outcome.clone(), now_ns) {
+            if let Some(transition) = self.health.finish(id, outcome, now_ns) {
                 log(&transition);
                 self.health_pending = true;
             }
@@ -120,11 +120,6 @@ pub(super) fn counts(agent: &Agent) -> HealthCounts {
 /// What the checks of a backend say.
 pub(super) fn condition_name(agent: &Agent, pool: &str, name: &str) -> &'static str {
     agent.health.of(pool, name).map_or("unchecked", |checked| checked.machine.condition().name())
-}
-
-/// Whether anybody of a pool is checked.
-pub(super) fn is_checked(agent: &Agent, pool: &str) -> bool {
-    agent.health.iter().any(|(of, _, _)| of == pool)
 }
 
 /// Whether a pool's checks are not believed.

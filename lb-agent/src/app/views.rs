@@ -96,7 +96,7 @@ fn warnings(agent: &Agent) -> Vec<String> {
         if active(agent.derived.effective.get(pool)) == 0 {
             warnings.push(format!("pool {pool} has no backend that takes new flows"));
         }
-        if spec.health.is_some() && !health::is_checked(agent, pool) && !spec.backends.is_empty() {
+        if spec.health.is_some() && !agent.health.is_checked(pool) && !spec.backends.is_empty() {
             warnings.push(format!(
                 "pool {pool} is not checked: its check has no port, and no TCP service lends it one"
             ));

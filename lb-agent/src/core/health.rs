@@ -51,12 +51,12 @@ pub struct Outcome {
     pub took_ns: u64,
 }
 
-/// The condition of each backend that is checked, by pool and name. Who is not in it is not checked.
+/// Conditions by pool and name. Who is not in it is up, or not checked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Conditions(BTreeMap<String, BTreeMap<String, Condition>>);
 
 impl Conditions {
-    /// The condition of `pool`/`backend`; who is not checked counts as up.
+    /// The condition of `pool`/`backend`; who is not in it counts as up.
     pub fn of(&self, pool: &str, backend: &str) -> Condition {
         let known = self.0.get(pool).and_then(|pool| pool.get(backend));
         known.copied().unwrap_or(Condition::Up)

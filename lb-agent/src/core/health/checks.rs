@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use lb_common::config::{Desired, HealthCheck, HealthKind, Pool};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
-use super::{Condition, Machine, Outcome};
+use super::{Condition, Conditions, Machine, Outcome};
 
 /// One try of a check: its results are taken only while the check is the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -72,7 +72,7 @@ type Key = (String, String);
 /// Every check.
 #[derive(Clone, Debug, Default)]
 pub struct Checks {
-    checked: BTreeMap<Key, Checked>,
+    checked: BTreeMap<String, BTreeMap<String, Checked>>,
     by_id: BTreeMap<ProbeId, Key>,
     /// Those that are not under way, by when they are due.
     timeline: BTreeSet<(u64, ProbeId)>,
@@ -92,7 +92,7 @@ impl Checks {
         let before = std::mem::take(self);
         self.last_id = before.last_id;
         for (key, (check, address)) in wanted {
-            let known = before.checked.get(&key);
+            let known = before.of(&key.0, &key.1);
             let unchanged = known.filter(|known| known.check == check && known.address == address);
             let checked = if let Some(unchanged) = unchanged {
                 // A probe that is under way goes on, and is answered as it was asked.
@@ -113,7 +113,7 @@ impl Checks {
                 Checked { check, address, machine, since_ns: now_ns, last: None, next_ns, id }
             };
             self.by_id.insert(checked.id, key.clone());
-            self.checked.insert(key, checked);
+            self.checked.entry(key.0).or_default().insert(key.1, checked);
         }
     }
 
@@ -130,9 +130,8 @@ impl Checks {
                 break;
             }
             self.timeline.pop_first();
-            let Some(checked) = self.by_id.get(&id).and_then(|key| self.checked.get(key)) else {
-                continue;
-            };
+            let known = self.by_id.get(&id).and_then(|(pool, name)| self.of(pool, name));
+            let Some(checked) = known else { continue };
             due.push(Probe {
                 id,
                 address: checked.address,
@@ -151,8 +150,8 @@ impl Checks {
         outcome: Option<Outcome>,
         now_ns: u64,
     ) -> Option<Transition> {
-        let key = self.by_id.get(&id)?;
-        let checked = self.checked.get_mut(key)?;
+        let (pool, backend) = self.by_id.get(&id)?;
+        let checked = self.checked.get_mut(pool)?.get_mut(backend)?;
         let interval_ns = nanoseconds(checked.check.interval).max(1);
         let missed = now_ns.saturating_sub(checked.next_ns) / interval_ns;
         checked.next_ns += (missed + 1) * interval_ns;
@@ -161,11 +160,11 @@ impl Checks {
         let from = checked.machine.condition();
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
-        let reason = outcome.detail.clone();
-        checked.last = Some(Last { outcome, at_ns: now_ns });
+        let last = checked.last.insert(Last { outcome, at_ns: now_ns });
         let to = changed?;
         checked.since_ns = now_ns;
-        Some(Transition { pool: key.0.clone(), backend: key.1.clone(), from, to, reason })
+        let reason = last.outcome.detail.clone();
+        Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
     }
 
     /// Whether no probe of it is under way.
@@ -175,17 +174,25 @@ impl Checks {
 
     /// Everything that is checked, by pool and name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Checked)> {
-        self.checked.iter().map(|((pool, name), checked)| (pool.as_str(), name.as_str(), checked))
+        self.checked.iter().flat_map(|(pool, backends)| {
+            backends.iter().map(move |(name, checked)| (pool.as_str(), name.as_str(), checked))
+        })
     }
 
     /// How `pool`/`backend` is checked, if it is.
     pub fn of(&self, pool: &str, backend: &str) -> Option<&Checked> {
-        self.checked.get(&(pool.to_owned(), backend.to_owned()))
+        self.checked.get(pool)?.get(backend)
     }
 
-    /// What is known of each.
-    pub fn conditions(&self) -> super::Conditions {
-        self.iter().map(|(pool, name, checked)| (pool, name, checked.machine.condition())).collect()
+    /// Whether anybody of a pool is checked.
+    pub fn is_checked(&self, pool: &str) -> bool {
+        self.checked.contains_key(pool)
+    }
+
+    /// Who is not up: a copy for each change of the maps, and as a rule short.
+    pub fn conditions(&self) -> Conditions {
+        let known = self.iter().map(|(pool, name, known)| (pool, name, known.machine.condition()));
+        known.filter(|(_, _, condition)| *condition != Condition::Up).collect()
     }
 }
 

@@ -208,8 +208,8 @@ fn a_probe_under_way_survives_a_change_that_does_not_concern_it() {
 }
 
 proptest! {
-    /// Whatever the results: never down without its failures in a row since it was up, never up
-    /// again without its successes.
+    /// Whatever the results, the condition is the one that a reader of them all would tell: another
+    /// once as many in a row speak against it as are needed, counted since the last change.
     #[test]
     fn a_condition_needs_its_results_in_a_row(
         results in prop::collection::vec(any::<bool>(), 0..200),
@@ -220,16 +220,20 @@ proptest! {
         let mut row: Vec<bool> = Vec::new();
         for passed in results {
             row.push(passed);
-            let before = machine.condition();
-            let Some(after) = machine.record(passed, rise, fall) else { continue };
-            let needed = match before {
-                Condition::Unknown => 1,
-                Condition::Up => fall,
-                Condition::Down => rise,
-            } as usize;
-            prop_assert!(row.len() >= needed);
-            prop_assert!(row.iter().rev().take(needed).all(|each| *each == (after == Condition::Up)));
-            row.clear();
+            let (up, down) = (Some(Condition::Up), Some(Condition::Down));
+            let ends_with = |needed, result| {
+                row.iter().rev().take_while(|each| **each == result).count() >= needed as usize
+            };
+            let expected = match machine.condition() {
+                Condition::Unknown => if passed { up } else { down },
+                Condition::Up => if ends_with(fall, false) { down } else { None },
+                Condition::Down => if ends_with(rise, true) { up } else { None },
+            };
+            prop_assert_eq!(machine.record(passed, rise, fall), expected);
+            if expected.is_some() {
+                prop_assert_eq!(Some(machine.condition()), expected);
+                row.clear();
+            }
         }
     }
 }
