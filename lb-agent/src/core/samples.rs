@@ -204,18 +204,6 @@ pub(crate) fn sample() -> impl Strategy<Value = Sample> {
 /// Of one, two and three pages; the first two differ in the number of slots alone.
 const TABLE_SLOTS: [u32; 4] = [251, 1021, 1031, 2053];
 
-const SCHEDULERS: [Scheduler; 6] = [
-    Scheduler::Maglev,
-    Scheduler::SourceHash,
-    Scheduler::RoundRobin,
-    Scheduler::WeightedRoundRobin,
-    Scheduler::LeastConnections,
-    Scheduler::Random,
-];
-
-const ENCAPSULATIONS: [Encapsulation; 4] =
-    [Encapsulation::Ipip, Encapsulation::Gue, Encapsulation::Gre, Encapsulation::L2];
-
 type How = (Option<Scheduler>, Encapsulation, bool);
 type UnnamedPool = (Option<u32>, How, BTreeMap<u8, (u8, u16, u8)>);
 
@@ -223,10 +211,10 @@ fn pool() -> impl Strategy<Value = UnnamedPool> {
     // Mostly its own, so that a pool that stays can keep its flows.
     let slots = proptest::option::weighted(0.1, proptest::sample::select(&TABLE_SLOTS));
     let weight = prop_oneof![1 => Just(0u16), 4 => 1..=1000u16];
-    let scheduler = proptest::sample::select(&SCHEDULERS[..]);
+    let scheduler = proptest::sample::select(&Scheduler::ALL[..]);
     let how = (
         proptest::option::weighted(0.3, scheduler),
-        proptest::sample::select(&ENCAPSULATIONS[..]),
+        proptest::sample::select(&Encapsulation::ALL[..]),
         proptest::bool::weighted(0.3),
     );
     (slots, how, btree_map(0..6u8, (0..3u8, weight, 0..3u8), 0..=4))
@@ -246,7 +234,7 @@ fn name_pool((number, (slots, how, backends)): (u8, UnnamedPool)) -> SamplePool 
     let own = TABLE_SLOTS[usize::from(number) % TABLE_SLOTS.len()];
     let (scheduler, encapsulation, quic) = how;
     // Mostly its own, too.
-    let scheduler = scheduler.unwrap_or(SCHEDULERS[usize::from(number) % SCHEDULERS.len()]);
+    let scheduler = scheduler.unwrap_or(Scheduler::ALL[usize::from(number) % Scheduler::ALL.len()]);
     let name = format!("p{number}");
     let scheduler = if name == RESTLESS { Scheduler::Maglev } else { scheduler };
     let slots = slots.unwrap_or(own);

@@ -140,6 +140,16 @@ pub enum Scheduler {
 }
 
 impl Scheduler {
+    /// Each of them.
+    pub const ALL: [Self; 6] = [
+        Self::Maglev,
+        Self::SourceHash,
+        Self::RoundRobin,
+        Self::WeightedRoundRobin,
+        Self::LeastConnections,
+        Self::Random,
+    ];
+
     /// Name as the configuration writes it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -181,6 +191,9 @@ pub enum Encapsulation {
 }
 
 impl Encapsulation {
+    /// Each of them.
+    pub const ALL: [Self; 4] = [Self::Ipip, Self::Gue, Self::Gre, Self::L2];
+
     /// Name as the configuration writes it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -179,21 +179,11 @@ fn every_scheduler_and_every_encapsulation_goes_by_its_name() {
         let text = edited("    health:", &std::format!("    {field}\n    health:"));
         accepted(&text).pools["web"].clone()
     };
-    let schedulers = [
-        Scheduler::Maglev,
-        Scheduler::SourceHash,
-        Scheduler::RoundRobin,
-        Scheduler::WeightedRoundRobin,
-        Scheduler::LeastConnections,
-        Scheduler::Random,
-    ];
-    for scheduler in schedulers {
+    for scheduler in Scheduler::ALL {
         let pool = field(&std::format!("scheduler: {}", scheduler.name()));
         assert_eq!(pool.scheduler, scheduler);
     }
-    let encapsulations =
-        [Encapsulation::Ipip, Encapsulation::Gue, Encapsulation::Gre, Encapsulation::L2];
-    for encapsulation in encapsulations {
+    for encapsulation in Encapsulation::ALL {
         let pool = field(&std::format!("encapsulation: {}", encapsulation.name()));
         assert_eq!(pool.encapsulation, encapsulation);
     }

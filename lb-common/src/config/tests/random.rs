@@ -33,23 +33,12 @@ fn health() -> impl Strategy<Value = HealthFile> {
     )
 }
 
-const SCHEDULERS: [Scheduler; 6] = [
-    Scheduler::Maglev,
-    Scheduler::SourceHash,
-    Scheduler::RoundRobin,
-    Scheduler::WeightedRoundRobin,
-    Scheduler::LeastConnections,
-    Scheduler::Random,
-];
-
-const ENCAPSULATIONS: [Encapsulation; 4] =
-    [Encapsulation::Ipip, Encapsulation::Gue, Encapsulation::Gre, Encapsulation::L2];
-
 /// A pool whose backends have addresses that no other pool's have: by `number`.
 fn pool(number: u16) -> impl Strategy<Value = PoolFile> {
     let sizes = prop::sample::select(&[251_i64, 1021, 65_521][..]);
     let backends = proptest::collection::vec((any::<bool>(), 0..=1000_i64, 0..=255_i64), 0..6);
-    let how = (prop::sample::select(&SCHEDULERS[..]), prop::sample::select(&ENCAPSULATIONS[..]));
+    let how =
+        (prop::sample::select(&Scheduler::ALL[..]), prop::sample::select(&Encapsulation::ALL[..]));
     (sizes, how, proptest::option::of(health()), backends).prop_map(
         move |(table_slots, (scheduler, encapsulation), health, backends)| PoolFile {
             name: format!("pool.{number}"),
