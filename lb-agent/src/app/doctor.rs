@@ -58,24 +58,10 @@ impl Agent {
     }
 
     fn pins_finding(&self) -> Finding {
-        let missing: Vec<_> = shapes(&self.desired.limits)
-            .into_iter()
-            .map(|shape| shape.name)
-            .filter(|name| !self.pins.map(name).exists())
-            .collect();
-        let root = self.pins.root().display();
-        if missing.is_empty() {
-            return ok("pins", format!("all maps are pinned in {root}"));
+        match self.pins.require(&shapes(&self.desired.limits)) {
+            Ok(()) => ok("pins", format!("all maps are pinned in {}", self.pins.root().display())),
+            Err(error) => bad("pins", Severity::Error, error.to_string(), error.cure()),
         }
-        bad(
-            "pins",
-            Severity::Error,
-            format!(
-                "{} not pinned in {root}: a restart would lose their contents",
-                missing.join(", ")
-            ),
-            "somebody removed them; restart the agent at a quiet time to pin them again",
-        )
     }
 
     fn neighbours(&self) -> Vec<Finding> {

@@ -145,6 +145,9 @@ const fn pins_exit_code(error: &PinError) -> u8 {
         | PinError::NotOurs { .. }
         | PinError::OtherLayout { .. }
         | PinError::Mismatch { .. } => 6,
-        PinError::NotBpffs { .. } | PinError::Inspect { .. } | PinError::Io { .. } => 1,
+        PinError::NotBpffs { .. }
+        | PinError::Missing { .. }
+        | PinError::Inspect { .. }
+        | PinError::Io { .. } => 1,
     }
 }

@@ -13,6 +13,7 @@ use super::agent::{Agent, Prepared};
 use crate::core::settings::Settings;
 use crate::io::bpf::{Datapath, LoadOptions};
 use crate::io::datapath_log;
+use crate::io::maps::shapes;
 
 /// A loaded program, with what it was loaded with.
 pub(super) struct Program {
@@ -54,6 +55,7 @@ impl Agent {
     }
 
     fn load(&self, settings: Settings) -> Result<Program, AgentError> {
+        self.pins.require(&shapes(&self.desired.limits))?;
         let mut datapath = Datapath::load(&LoadOptions {
             pins: Some(&self.pins),
             limits: self.desired.limits,

@@ -11,6 +11,8 @@
 //! that may write to these maps. Nothing is adopted before type, sizes and flags of every pinned
 //! map have been compared: a program that reads a map of another layout corrupts traffic.
 
+mod error;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -21,99 +23,11 @@ use aya::maps::{MapInfo, MapType};
 use lb_common::abi::LAYOUT_VERSION;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use thiserror::Error;
 use tracing::warn;
 
 use super::sys;
 
-/// Why the pin directory cannot be used.
-#[derive(Debug, Error)]
-pub enum PinError {
-    /// The directory is not on a BPF file system.
-    #[error("{dir} is not on a BPF file system, so nothing can be pinned there", dir = .dir.display())]
-    NotBpffs {
-        /// The directory, or the nearest one above it that exists.
-        dir: PathBuf,
-    },
-    /// Another agent holds the lock.
-    #[error("another agent is running on the pins in {dir}", dir = .dir.display())]
-    Locked {
-        /// The pin directory.
-        dir: PathBuf,
-    },
-    /// Something in it was not made by an agent.
-    #[error("{dir} is not a pin directory of lb-agent: it holds {found}", dir = .dir.display(), found = .found.display())]
-    NotOurs {
-        /// The directory.
-        dir: PathBuf,
-        /// What no agent put there.
-        found: PathBuf,
-    },
-    /// There are pins of another layout.
-    #[error("{dir} holds pins of layout {found}, and this agent speaks layout v{LAYOUT_VERSION}", dir = .dir.display())]
-    OtherLayout {
-        /// The pin directory.
-        dir: PathBuf,
-        /// Name of the directory that was found.
-        found: String,
-    },
-    /// A pinned map is not what this agent would make.
-    #[error("pinned map {map} has {what} {found}, and this agent needs {wanted}")]
-    Mismatch {
-        /// Name of the map.
-        map: String,
-        /// Which property differs.
-        what: &'static str,
-        /// What it is.
-        found: u64,
-        /// What it should be.
-        wanted: u64,
-    },
-    /// A pinned map could not be inspected.
-    #[error("cannot inspect pinned map {map}")]
-    Inspect {
-        /// Name of the map.
-        map: String,
-        /// Why.
-        #[source]
-        source: aya::maps::MapError,
-    },
-    /// A file operation failed.
-    #[error("cannot {operation} {path}", path = .path.display())]
-    Io {
-        /// What was to be done.
-        operation: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl PinError {
-    /// What the operator can do.
-    pub const fn cure(&self) -> &'static str {
-        match self {
-            Self::NotBpffs { .. } => {
-                "mount -t bpf bpf /sys/fs/bpf, or name a directory on a bpffs with --pin-dir"
-            }
-            Self::Locked { .. } => "stop the other agent, or give this one its own --pin-dir",
-            Self::NotOurs { .. } => {
-                "check --pin-dir: it must be a directory that no other program uses"
-            }
-            Self::OtherLayout { .. } => {
-                "start the agent version that made them, or remove them with `lb-agent detach`: \
-                 that stops forwarding until this agent has started"
-            }
-            Self::Mismatch { .. } => {
-                "set the limits back to what they were, or remove the pins with `lb-agent detach`: \
-                 that stops forwarding until this agent has started"
-            }
-            Self::Inspect { .. } | Self::Io { .. } => "see the cause above",
-        }
-    }
-}
+pub use error::PinError;
 
 /// What a pinned map must be like.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -218,6 +132,20 @@ impl Pins {
             check_map(&info, shape)?;
         }
         Ok(any)
+    }
+
+    /// Makes sure that each of these maps is pinned: a program that is loaded now runs on the maps
+    /// that it finds, and makes anew what it does not find.
+    ///
+    /// # Errors
+    /// Some are missing.
+    pub fn require(&self, shapes: &[MapShape]) -> Result<(), PinError> {
+        let names = shapes.iter().map(|shape| shape.name);
+        let missing: Vec<_> = names.filter(|name| !self.map(name).exists()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(PinError::Missing { maps: missing.join(", "), dir: self.root.clone() })
     }
 
     /// Unpins everything: links first, so that no program runs on maps that are going. A mount

@@ -48,6 +48,11 @@ impl AgentFiles {
         self.pin_dir.join(format!("v{LAYOUT_VERSION}")).join("links")
     }
 
+    /// Where the agent pins its maps.
+    pub fn maps(&self) -> PathBuf {
+        self.pin_dir.join(format!("v{LAYOUT_VERSION}")).join("maps")
+    }
+
     /// Writes the configuration file.
     ///
     /// # Errors

@@ -4,9 +4,12 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use lb_common::abi::map;
 use lb_tests::process::{run, wait_until};
-use lb_tests::topology::configuration::{WEIGHT, web};
-use lb_tests::topology::{Agent, COMMAND_LIMIT, Topology, VIP_V4, binary, on_topology, port_80};
+use lb_tests::topology::configuration::{WEIGHT, backends, tunnelled, web};
+use lb_tests::topology::{
+    Agent, COMMAND_LIMIT, ORIGINS_V4, Topology, VIP_V4, binary, on_topology, port_80,
+};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const EQUAL: [u32; 3] = [WEIGHT; 3];
@@ -74,6 +77,28 @@ fn a_pin_that_somebody_removed_is_made_again() -> Result<()> {
         agent.stop()?;
         ensure!(topology.balancer.xdp_program_id("eth0")? == program, "forwarding ended");
         Ok(())
+    })
+}
+
+#[test]
+fn without_its_maps_pins_the_program_is_not_exchanged() -> Result<()> {
+    on_topology("maps-unpinned", |topology| {
+        let mut agent = topology.start_agent(&web(EQUAL))?;
+        let program = topology.balancer.xdp_program_id("eth0")?;
+        let pin = agent.files.maps().join(map::SERVICES);
+        topology.balancer.enter(|| fs::remove_file(&pin))??;
+
+        // Another encapsulation is another program.
+        let gue = tunnelled("gue", &backends(ORIGINS_V4, EQUAL), VIP_V4.into());
+        agent.files.write_configuration(&gue)?;
+        let file = agent.files.configuration.display().to_string();
+        let refused = agent.files.ctl(&["config", "apply", "--yes", &file])?;
+        ensure!(refused.code == Some(1), "{refused:?}");
+        ensure!(refused.stderr.contains("SERVICES not pinned"), "{refused:?}");
+        ensure!(topology.balancer.xdp_program_id("eth0")? == program, "exchanged");
+        topology.expect_answers(port_80(VIP_V4), 50)?;
+
+        agent.stop()
     })
 }
 
