@@ -43,17 +43,9 @@ fn every_reason_has_a_fixture() {
 #[test]
 fn a_frame_without_headroom_is_dropped_as_it_came() {
     let fixture = catalogue().into_iter().find(|each| each.name == "tcp_4in4").unwrap();
-    let mut frame = Buffer::new(&fixture.frame_in, 19);
     let state = State::new(1);
     let tables = Recorder::new(&fixture.maps, &state, 0);
-    let context = Context {
-        hash_seed: HASH_SEED,
-        ingress_ifindex: fixture::INGRESS_IFINDEX,
-        features: Features::ALL,
-    };
-    let reason = lb_common::datapath::process(&mut frame, &tables, &context);
-    assert_eq!(reason, Reason::NoHeadroom);
-    assert_eq!(frame.as_slice(), fixture.frame_in);
+    assert_eq!(with_headroom(&fixture, &tables, 19), Reason::NoHeadroom);
     assert!(tables.backend_counters().is_empty(), "nothing was sent, so nothing is counted");
     assert!(tables.service_counters().is_empty());
 }
@@ -63,18 +55,24 @@ fn a_frame_without_headroom_is_dropped_as_it_came() {
 fn without_headroom_a_packet_that_is_too_big_is_dropped_as_it_came() {
     let names = ["a_long_packet_is_quoted_in_part", "the_last_hop_over_ipv6_is_reported"];
     for fixture in catalogue().into_iter().filter(|each| names.contains(&each.name)) {
-        let mut frame = Buffer::new(&fixture.frame_in, 27);
         let state = State::new(1);
         let tables = Recorder::new(&fixture.maps, &state, 0);
-        let context = Context {
-            hash_seed: HASH_SEED,
-            ingress_ifindex: fixture::INGRESS_IFINDEX,
-            features: Features::ALL,
-        };
-        let reason = lb_common::datapath::process(&mut frame, &tables, &context);
+        let reason = with_headroom(&fixture, &tables, 27);
         assert!(matches!(reason, Reason::TooBig | Reason::HopLimit), "{reason:?}");
-        assert_eq!(frame.as_slice(), fixture.frame_in);
     }
+}
+
+/// What becomes of a fixture's frame with so many bytes of headroom; the frame stays as it came.
+fn with_headroom(fixture: &Fixture, tables: &Recorder<'_>, headroom_bytes: usize) -> Reason {
+    let mut frame = Buffer::new(&fixture.frame_in, headroom_bytes);
+    let context = Context {
+        hash_seed: HASH_SEED,
+        ingress_ifindex: fixture::INGRESS_IFINDEX,
+        features: Features::ALL,
+    };
+    let reason = lb_common::datapath::process(&mut frame, tables, &context);
+    assert_eq!(frame.as_slice(), fixture.frame_in);
+    reason
 }
 
 #[test]

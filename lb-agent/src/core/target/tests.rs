@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::effective::effective;
-use crate::core::health::Conditions;
+use crate::core::health::{Condition, Conditions};
 use crate::core::overrides::Overrides;
 use crate::core::samples::{self, Sample, known_way, limits, sample};
 use crate::core::way::{Link, LinkKind};
@@ -273,6 +273,32 @@ fn a_backend_that_left_takes_no_new_flows_and_its_way_is_followed() {
     assert_eq!(entry.next_hop_mac, [2, 0, 0, 0, 1, 9]);
     assert_eq!((entry.name_hash, entry.pool), (before.name_hash, before.pool));
     assert_eq!(target.backends, stays, "the others are as they were");
+}
+
+#[test]
+fn a_backend_that_is_down_has_its_entry_and_neither_its_flows_nor_new_ones() {
+    let desired = samples::desired(POOLS, "[]");
+    let (mut target, ids) = fresh(&desired, &Ways::new());
+    let [v4, v6] = ["v4", "v6"].map(|name| ids.backend("web", name).unwrap());
+    let before = target.clone();
+    let conditions = Conditions::default().with("web", "v6", Condition::Down);
+    let effective = effective(&desired, &Overrides::default(), &conditions);
+
+    mark_down(&mut target, &ids, &effective);
+
+    assert_eq!(target.backends[&v6].flags, 0);
+    assert_eq!(target.backends[&v4], before.backends[&v4]);
+    let entry = target.backends.get_mut(&v6).unwrap();
+    entry.flags = before.backends[&v6].flags;
+    assert_eq!(target, before, "nothing else has changed");
+}
+
+#[test]
+fn a_backend_that_left_while_it_was_down_stays_down() {
+    let (mut observed, mut target, v6) = leaving(Slot::in_transition);
+    observed.backends.get_mut(&v6).unwrap().flags = 0;
+    keep_leaving(&mut target, &observed, &BTreeSet::from([v6]), &Ways::new(), &LIMITS);
+    assert_eq!(target.backends[&v6].flags, 0);
 }
 
 #[test]
