@@ -9,6 +9,7 @@ pub mod diff;
 pub mod effective;
 pub mod health;
 pub mod ids;
+pub mod naming;
 pub mod overrides;
 pub mod plan;
 pub mod rotation;

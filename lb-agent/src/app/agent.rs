@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use lb_common::abi::BackendIndex;
 use lb_common::config::{self, Desired, Limits};
 use lb_common::image::Image;
 use lb_common::name_hash::{NAME_SEED, stable_hash};
@@ -16,11 +16,10 @@ use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::effective::{EffectivePool, effective};
 use crate::core::health::{Checks, Conditions};
-use crate::core::ids::Ids;
+use crate::core::naming::Naming;
 use crate::core::overrides::Overrides;
 use crate::core::plan::{Op, carry_out, plan, resting_after};
 use crate::core::settings::Settings;
-use crate::core::sweep::{IdleTimeouts, idle_timeouts};
 use crate::core::tables::Tables;
 use crate::core::target::{Ways, egress, keep_leaving, mark_down, outer_destination, target};
 use crate::core::way::{Way, below_vlans};
@@ -76,12 +75,9 @@ pub(super) struct Agent {
 #[derive(Clone, Default)]
 pub(super) struct Derived {
     pub(super) effective: BTreeMap<String, EffectivePool>,
-    pub(super) ids: Ids,
+    /// Follows from the configuration alone, and stays until another one is in force.
+    pub(super) naming: Arc<Naming>,
     pub(super) tables: Tables,
-    /// Idle time-outs by pool index.
-    pub(super) timeouts: BTreeMap<u32, IdleTimeouts>,
-    /// Pool and name of each backend of the configuration.
-    pub(super) backends: BTreeMap<BackendIndex, (String, String)>,
 }
 
 /// A change that has been thought through and not yet carried out.
@@ -122,7 +118,8 @@ impl Agent {
         }
         let attachments = Attachments::adopt(&pins)?;
         let observed = datapath.maps.observe()?;
-        let derived = Derived { ids: Ids::adopt(&observed), ..Derived::default() };
+        let naming = Arc::new(Naming::of(&desired, &observed)?);
+        let derived = Derived { naming, ..Derived::default() };
         let mut agent = Self {
             options,
             host,
@@ -214,25 +211,23 @@ impl Agent {
     /// Works out what a configuration with overrides and ways means for the maps. Changes nothing.
     pub(super) fn prepare(
         &self,
-        desired: &Desired,
+        (desired, naming): (&Desired, &Arc<Naming>),
         overrides: &Overrides,
         conditions: &Conditions,
         (ways, links): (&Ways, &BTreeSet<u32>),
     ) -> Result<Prepared, AgentError> {
         let effective = effective(desired, overrides, conditions);
-        let ids = Ids::adopt(&self.observed).assign(desired)?;
+        let ids = &naming.ids;
         let mut tables = self.derived.tables.clone();
-        tables.update(desired, &effective, &ids)?;
+        tables.update(desired, &effective, ids)?;
         let ways = &below_vlans(ways, links);
-        let mut target = target(desired, &ids, &tables, ways, links);
-        mark_down(&mut target, &ids, &effective);
+        let mut target = target(desired, ids, &tables, ways, links);
+        mark_down(&mut target, ids, &effective);
         let pinned = self.pinned(&target);
         keep_leaving(&mut target, &self.observed, &pinned, ways, &desired.limits);
         let settings = Settings::of(desired).reaching(target.backends.values());
         let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
-        let timeouts = idle_timeouts(desired, &ids);
-        let backends = names_by_index(desired, &ids);
-        let derived = Derived { effective, ids, tables, timeouts, backends };
+        let derived = Derived { effective, naming: Arc::clone(naming), tables };
         Ok(Prepared { derived, ops, settings })
     }
 
@@ -243,7 +238,8 @@ impl Agent {
         ways: &Ways,
         links: &BTreeSet<u32>,
     ) -> Result<Prepared, AgentError> {
-        self.prepare(&self.desired, overrides, &self.health.conditions(), (ways, links))
+        let running = (&self.desired, &self.derived.naming);
+        self.prepare(running, overrides, &self.health.conditions(), (ways, links))
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that
@@ -328,16 +324,6 @@ impl RunOptions {
             Err(AgentError::NoInterface { config, name: name.clone() })
         })
     }
-}
-
-/// Pool and name of each backend of a configuration.
-fn names_by_index(desired: &Desired, ids: &Ids) -> BTreeMap<BackendIndex, (String, String)> {
-    let of_pool = |(pool, spec): (&String, &config::Pool)| {
-        let named =
-            |name: &String| Some((ids.backend(pool, name)?, (pool.to_owned(), name.to_owned())));
-        spec.backends.keys().filter_map(named).collect::<Vec<_>>()
-    };
-    desired.pools.iter().flat_map(of_pool).collect()
 }
 
 /// This host. Says what the maps are about to take of it, before they take it.

@@ -6,6 +6,8 @@
 //! undone, so an error means that nothing has changed. A crash in between is repaired at the next
 //! start, which brings the maps to what is on the disk.
 
+use std::sync::Arc;
+
 use lb_common::api::{ConfigDiff, ConfigRequest, Problem};
 use lb_common::config::{self, Desired, Weight};
 use tracing::{error, info};
@@ -16,6 +18,7 @@ use super::program::Programs;
 use super::{AgentError, health, views};
 use crate::core::diff::diff;
 use crate::core::health::Checks;
+use crate::core::naming::Naming;
 use crate::core::overrides::{Change, Overrides};
 use crate::core::target::Ways;
 use crate::io::api_server::{Answer, Request};
@@ -136,7 +139,9 @@ impl Agent {
         let checks = self.checks_for(desired);
         let conditions = checks.conditions();
         let links = interfaces.indices();
-        let prepared = self.prepare(desired, &overrides, &conditions, (&ways, &links))?;
+        let naming = Arc::new(Naming::of(desired, &self.observed)?);
+        let prepared =
+            self.prepare((desired, &naming), &overrides, &conditions, (&ways, &links))?;
         Ok(Considered { interfaces, ways, overrides, checks, prepared })
     }
 

@@ -33,7 +33,7 @@ pub(super) fn leaving(
     leaving: &[BackendIndex],
     pool: &str,
 ) -> Result<Vec<Backend>, MapsError> {
-    let pool_index = agent.derived.ids.pool(pool);
+    let pool_index = agent.derived.naming.ids.pool(pool);
     let mut views = Vec::new();
     for index in leaving.iter().copied() {
         let Some(entry) = agent.observed.backends.get(&index) else { continue };

@@ -17,7 +17,7 @@ impl Agent {
     /// The checks that a configuration wants. Of a backend that was not checked until now, its entry
     /// in the maps is believed.
     pub(super) fn checks_for(&self, desired: &Desired) -> Checks {
-        let believed = believed(desired, &self.derived.ids, &self.observed);
+        let believed = believed(desired, &self.derived.naming.ids, &self.observed);
         let mut checks = self.health.clone();
         checks.configure(desired, |pool, name| believed.of(pool, name), clock::precise_ns());
         checks

@@ -48,7 +48,7 @@ impl Agent {
 
     /// Opens the windows of the slots that have come into transition since `before`.
     pub(super) fn open_windows(&mut self, before: &Image) {
-        let timeouts = &self.derived.timeouts;
+        let timeouts = &self.derived.naming.timeouts;
         self.transitions.windows.open(before, &self.observed, timeouts, clock::monotonic_ns());
         self.transitions.awake = true;
     }
@@ -68,7 +68,7 @@ impl Agent {
             &self.observed,
             &mut self.transitions.windows,
             self.datapath.maps.pins(),
-            &self.derived.timeouts,
+            &self.derived.naming.timeouts,
             clock::monotonic_ns(),
         );
         self.settle(&swept)?;
@@ -135,7 +135,7 @@ impl Agent {
 
     /// Backends in the maps that the configuration does not have.
     pub(super) fn leaving(&self) -> impl Iterator<Item = BackendIndex> + '_ {
-        let configured = &self.derived.backends;
+        let configured = &self.derived.naming.backends;
         self.observed.backends.keys().copied().filter(|index| !configured.contains_key(index))
     }
 }

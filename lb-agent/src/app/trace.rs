@@ -100,8 +100,11 @@ impl Agent {
         let any_port = if key == key.any_port() { " (any port)" } else { "" };
         steps.push(step("service", format!("{}{any_port}", self.service_name(service.service))));
         if let Some((index, pool)) = lookups.pool {
-            let name =
-                self.desired.pools.keys().find(|name| self.derived.ids.pool(name) == Some(index));
+            let name = self
+                .desired
+                .pools
+                .keys()
+                .find(|name| self.derived.naming.ids.pool(name) == Some(index));
             let name = name.map_or("?", String::as_str);
             let slots = pool.table.slots();
             steps.push(step("pool", format!("{name}, a table of {slots} slots")));
@@ -159,7 +162,7 @@ impl Agent {
     }
 
     fn find_backend(&self, index: BackendIndex) -> Option<(&str, &str)> {
-        let (pool, name) = self.derived.backends.get(&index)?;
+        let (pool, name) = self.derived.naming.backends.get(&index)?;
         Some((pool, name))
     }
 
@@ -172,7 +175,7 @@ impl Agent {
 
     fn service_name(&self, index: u32) -> String {
         let mut names = self.desired.services.keys();
-        let name = names.find(|name| self.derived.ids.service(name) == Some(index));
+        let name = names.find(|name| self.derived.naming.ids.service(name) == Some(index));
         name.cloned().unwrap_or_else(|| "?".to_owned())
     }
 }

@@ -144,7 +144,7 @@ fn service_view(
     name: &str,
     service: &config::Service,
 ) -> Result<Service, MapsError> {
-    let counter = match agent.derived.ids.service(name) {
+    let counter = match agent.derived.naming.ids.service(name) {
         Some(index) => agent.datapath.maps.service_counter(index)?,
         None => Counter::default(),
     };
@@ -214,7 +214,7 @@ fn backend_view(
     (pool, name): (&str, &str),
     backend: &config::Backend,
 ) -> Result<Backend, MapsError> {
-    let index = agent.derived.ids.backend(pool, name);
+    let index = agent.derived.naming.ids.backend(pool, name);
     let counter = match index {
         Some(index) => agent.datapath.maps.backend_counter(index)?,
         None => Counter::default(),
