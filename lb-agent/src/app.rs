@@ -17,6 +17,7 @@ mod error;
 mod flows;
 mod health;
 mod interfaces;
+mod next_hops;
 mod program;
 mod socket;
 mod sweep;
@@ -37,6 +38,7 @@ pub use error::AgentError;
 use crate::io::api_server::{self, Call};
 use crate::io::probes::{self, Prober};
 use agent::Agent;
+use next_hops::Lookout;
 
 /// How often next hops are verified again: the kernel does not see our packets use them.
 const NEXT_HOP_REFRESH: Duration = Duration::from_secs(5);
@@ -95,6 +97,7 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (prober, mut finished) = Prober::start()?;
     let mut batch = Vec::new();
+    let mut lookout = Lookout::default();
     info!(socket = %socket.path().display(), "ready");
     loop {
         tokio::select! {
@@ -107,12 +110,13 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {
                 agent.take_results(batch.drain(..));
             }
-            Some(()) = changes.next() => agent.follow_next_hops().await,
+            Some(changed) = changes.next() => lookout.look(&agent, changed),
+            ended = lookout.ended() => lookout.take(&mut agent, ended).await,
             _ = sweep_tick.tick() => {
                 agent.apply_health();
                 agent.sweep();
             }
-            _ = tick.tick() => agent.refresh_next_hops().await,
+            _ = tick.tick() => lookout.refresh(&agent),
             _ = hangup.recv() => agent.reload().await,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,

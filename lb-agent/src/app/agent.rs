@@ -1,16 +1,16 @@
 //! The agent's state, and the way from what is wanted to what the maps hold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use lb_common::config::{self, Desired, Limits};
 use lb_common::image::Image;
 use lb_common::name_hash::{NAME_SEED, stable_hash};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::interfaces::{Interfaces, absences};
+use super::next_hops::destinations;
 use super::socket::Socket;
 use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
@@ -21,14 +21,14 @@ use crate::core::overrides::Overrides;
 use crate::core::plan::{Op, carry_out, plan, resting_after};
 use crate::core::settings::Settings;
 use crate::core::tables::Tables;
-use crate::core::target::{Ways, egress, keep_leaving, mark_down, outer_destination, target};
-use crate::core::way::{Way, below_vlans};
+use crate::core::target::{Ways, keep_leaving, mark_down, target};
+use crate::core::way::below_vlans;
 use crate::io::bpf::{Attachments, Datapath, LoadOptions};
 use crate::io::capabilities;
 use crate::io::datapath_log::Forwarding;
 use crate::io::files;
 use crate::io::host::Host;
-use crate::io::netlink::{Changes, Netlink};
+use crate::io::netlink::{Changes, Netlink, Routes, Seen};
 use crate::io::pins::Pins;
 use crate::io::state_file::{State, StateFile};
 
@@ -54,6 +54,8 @@ pub(super) struct Agent {
     /// Overrides and generation, as stored.
     pub(super) state: State,
     pub(super) derived: Derived,
+    /// Routes to the backends, and what these and neighbours come to.
+    pub(super) routes: Routes,
     pub(super) ways: Ways,
     /// What the maps hold: read once, then kept in step with every write.
     pub(super) observed: Image,
@@ -100,7 +102,8 @@ impl Agent {
         // Before anything is loaded: another agent may be listening.
         let socket = Socket::listen(&options.socket).await?;
         let (netlink, changes) = Netlink::connect().await?;
-        let ways = ways(&netlink, &desired, &Image::default()).await?;
+        let destinations = destinations(&desired, &Image::default());
+        let Seen { routes, ways } = netlink.look(&destinations, &Routes::default()).await?;
         let interfaces = Interfaces::find(&netlink, &desired).await?;
         let pins = Pins::open(&options.pin_dir)?;
         let new_pins = pins.undo_unless_kept();
@@ -140,6 +143,7 @@ impl Agent {
             text,
             state,
             derived,
+            routes,
             ways,
             observed,
             transitions: Transitions::default(),
@@ -262,55 +266,6 @@ impl Agent {
         }
         Ok(())
     }
-
-    /// Takes over whatever routes and neighbours say now.
-    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-    pub(super) async fn follow_next_hops(&mut self) {
-        let ways = match ways(&self.netlink, &self.desired, &self.observed).await {
-            Ok(ways) => ways,
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "cannot read the next hops");
-                return;
-            }
-        };
-        self.keep_attached().await;
-        // The kernel takes an interface out of the map when it goes.
-        match self.datapath.maps.egress() {
-            Ok(egress) => self.observed.egress = egress,
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "cannot read a map"),
-        }
-        let links = self.interfaces.indices();
-        let wanted = egress(&links, &below_vlans(&ways, &links));
-        if ways == self.ways && self.observed.egress == wanted {
-            return;
-        }
-        for (address, way) in &ways {
-            if self.ways.get(address) != Some(way) {
-                log_way(*address, way);
-            }
-        }
-        let prepared = self.prepare_anew(&self.state.overrides, &ways, &links);
-        match prepared.and_then(|prepared| self.commit(prepared)) {
-            // Only now: as long as the maps have others, the next look tries again.
-            Ok(()) => self.ways = ways,
-            Err(error) => {
-                error!(error = &error as &dyn std::error::Error, "cannot write the next hops");
-            }
-        }
-    }
-
-    /// Has the kernel verify the next hops in use, and looks at those that are unknown again.
-    pub(super) async fn refresh_next_hops(&mut self) {
-        let known = |way: &Way| match way {
-            Way::Known { gateway, link, .. } => Some((link.index, *gateway)),
-            Way::Unknown { .. } => None,
-        };
-        let in_use = self.ways.values().filter_map(known).collect();
-        if let Err(error) = self.netlink.verify_stale(&in_use).await {
-            warn!(error = &error as &dyn std::error::Error, "cannot verify next hops");
-        }
-        self.follow_next_hops().await;
-    }
 }
 
 impl RunOptions {
@@ -337,29 +292,4 @@ fn host_with_room_for(limits: &Limits) -> Host {
 /// By what a later start recognises the text of the configuration.
 pub(super) fn text_hash(text: &str) -> u64 {
     stable_hash(NAME_SEED, text.as_bytes())
-}
-
-/// The ways to every backend of a configuration, and to those in the maps that are leaving.
-pub(super) async fn ways(
-    netlink: &Netlink,
-    desired: &Desired,
-    observed: &Image,
-) -> Result<Ways, AgentError> {
-    let backends = desired.pools.values().flat_map(|pool| pool.backends.values());
-    let mut addresses: Vec<IpAddr> = backends.map(|backend| backend.address).collect();
-    addresses.extend(observed.backends.values().map(outer_destination));
-    addresses.sort_unstable();
-    addresses.dedup();
-    let ways = netlink.ways(&addresses).await?;
-    Ok(addresses.into_iter().zip(ways).collect())
-}
-
-#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-fn log_way(backend: IpAddr, way: &Way) {
-    match way {
-        Way::Known { gateway, link, .. } => {
-            info!(%backend, %gateway, interface = link.name, "next hop known");
-        }
-        Way::Unknown { problem, .. } => warn!(%backend, problem, "next hop unknown"),
-    }
 }

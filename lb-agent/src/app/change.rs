@@ -12,17 +12,18 @@ use lb_common::api::{ConfigDiff, ConfigRequest, Problem};
 use lb_common::config::{self, Desired, Weight};
 use tracing::{error, info};
 
-use super::agent::{Agent, Prepared, text_hash, ways};
+use super::agent::{Agent, Prepared, text_hash};
 use super::interfaces::{Interfaces, absences};
+use super::next_hops::destinations;
 use super::program::Programs;
 use super::{AgentError, health, views};
 use crate::core::diff::diff;
 use crate::core::health::Checks;
 use crate::core::naming::Naming;
 use crate::core::overrides::{Change, Overrides};
-use crate::core::target::Ways;
 use crate::io::api_server::{Answer, Request};
 use crate::io::files;
+use crate::io::netlink::Seen;
 use crate::io::state_file::State;
 
 impl Agent {
@@ -134,15 +135,16 @@ impl Agent {
         // One that was lost comes back some time; that must not stand in the way of other changes.
         let known = |name: &&String| self.desired.interfaces.iter().any(|each| each.name == **name);
         self.options.refuse_absent(interfaces.absent.iter().filter(|name| !known(name)))?;
-        let ways = ways(&self.netlink, desired, &self.observed).await?;
+        let destinations = destinations(desired, &self.observed);
+        let seen = self.netlink.look(&destinations, &self.routes).await?;
         let overrides = self.state.overrides.kept_for(desired);
         let checks = self.checks_for(desired);
         let conditions = checks.conditions();
         let links = interfaces.indices();
         let naming = Arc::new(Naming::of(desired, &self.observed)?);
         let prepared =
-            self.prepare((desired, &naming), &overrides, &conditions, (&ways, &links))?;
-        Ok(Considered { interfaces, ways, overrides, checks, prepared })
+            self.prepare((desired, &naming), &overrides, &conditions, (&seen.ways, &links))?;
+        Ok(Considered { interfaces, seen, overrides, checks, prepared })
     }
 
     /// Makes a configuration the running one; the number of changes.
@@ -152,7 +154,7 @@ impl Agent {
         text: String,
         source: Source,
     ) -> Result<usize, AgentError> {
-        let Considered { interfaces, ways, overrides, checks, prepared } =
+        let Considered { interfaces, seen, overrides, checks, prepared } =
             self.consider(&desired).await?;
         let changes = diff(&self.desired, &desired).len();
         let next = prepared.settings;
@@ -165,7 +167,8 @@ impl Agent {
             self.undo_attach(&attached);
             return Err(error);
         }
-        (self.desired, self.text, self.ways) = (desired, text, ways);
+        (self.desired, self.text) = (desired, text);
+        (self.routes, self.ways) = (seen.routes, seen.ways);
         self.health = checks;
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));
@@ -219,7 +222,7 @@ impl Agent {
 /// A configuration that has been thought through.
 struct Considered {
     interfaces: Interfaces,
-    ways: Ways,
+    seen: Seen,
     overrides: Overrides,
     checks: Checks,
     prepared: Prepared,

@@ -1,15 +1,16 @@
 //! What the kernel knows of the way to an address: route, interface, next hop and its MAC address.
 //!
 //! The data plane does not ask the kernel where to send a packet; it reads the MAC address, the
-//! interface and the MTU from the backend entry. The agent's loop fills these in with
-//! [`Netlink::ways`], and again whenever [`Changes::next`] says that something moved.
+//! interface and the MTU from the backend entry. The agent fills these in with [`Netlink::look`],
+//! and again whenever [`Changes::next`] says that something moved.
 //!
 //! Invariants:
 //! - The sockets belong to the network namespace of the thread that calls [`Netlink::connect`].
-//! - Nothing is cached here: every answer is what the kernel said during the call.
+//! - Nothing is cached here: every answer is what the kernel said during the call, and routes, which
+//!   are asked for one by one, are given back so that the next call need not ask again.
 //! - An entry of the neighbour table is never written, only asked for. Redirected packets do not
-//!   count as use of an entry, so the loop calls [`Netlink::verify_stale`] for what it uses, and
-//!   `ways` again every few seconds while one of them is [`Way::Unknown`]: the kernel gives up
+//!   count as use of an entry, so the agent calls [`Netlink::verify_stale`] for what it uses, and
+//!   `look` again every few seconds while one of them is [`Way::Unknown`]: the kernel gives up
 //!   after three unanswered questions, and only another call makes it ask again.
 //! - Requests and notifications have a socket each, so that a flood of notifications which
 //!   overruns its buffer cannot swallow the answer to a request.
@@ -31,10 +32,10 @@ use tokio::time::timeout;
 mod changes;
 mod parse;
 
-pub use changes::Changes;
+pub use changes::{Changed, Changes};
 use parse::{Neighbours, Route};
 
-use crate::core::way::{Link, LinkKind, Way};
+use crate::core::way::{Link, LinkKind, Way, Ways};
 
 /// How long the kernel may take to answer one request. It answers in microseconds; what this
 /// guards against is an answer that cannot be decoded and is therefore never seen.
@@ -106,6 +107,20 @@ impl Way {
     }
 }
 
+/// Where the kernel would send packets, by destination; where it would not, the sentence that says
+/// why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Routes(BTreeMap<IpAddr, Result<Route, String>>);
+
+/// What a look found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The routes to the destinations.
+    pub routes: Routes,
+    /// What these, links and neighbours come to.
+    pub ways: Ways,
+}
+
 /// A connection to the kernel's tables of links, routes and neighbours; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Netlink {
@@ -145,29 +160,46 @@ impl Netlink {
         }
     }
 
-    /// The ways to all `destinations`, in their order, from one reading of links and neighbours.
+    /// The ways to all `destinations`, from one reading of links and neighbours. Routes that are
+    /// `known` are not asked for.
     ///
     /// A next hop without a usable MAC address is asked for, once, and its ways are
     /// [`Way::Unknown`] now; the answer shows as a change.
     ///
     /// # Errors
     /// If the kernel cannot be asked. A destination that cannot be reached is not an error.
-    pub async fn ways(&self, destinations: &[IpAddr]) -> Result<Vec<Way>, NetlinkError> {
-        if destinations.is_empty() {
-            return Ok(Vec::new());
+    pub async fn look(
+        &self,
+        destinations: &BTreeSet<IpAddr>,
+        known: &Routes,
+    ) -> Result<Seen, NetlinkError> {
+        let mut routes = Routes::default();
+        for destination in destinations {
+            let route = match known.0.get(destination) {
+                Some(route) => route.clone(),
+                None => self.route_to(*destination).await?,
+            };
+            routes.0.insert(*destination, route);
+        }
+        let ways = self.ways(&routes).await?;
+        Ok(Seen { routes, ways })
+    }
+
+    async fn ways(&self, routes: &Routes) -> Result<Ways, NetlinkError> {
+        if routes.0.is_empty() {
+            return Ok(Ways::new());
         }
         let links = self.links().await?;
         let neighbours = self.neighbours().await?;
-        let mut ways = Vec::with_capacity(destinations.len());
-        let mut missing = BTreeSet::new();
-        for &destination in destinations {
-            let way = match self.route_to(destination).await? {
-                Ok(route) => parse::way(route, &links, &neighbours),
-                Err(problem) => Way::nowhere(problem),
+        let way = |(destination, route): (&IpAddr, &Result<Route, String>)| {
+            let way = match route {
+                Ok(route) => parse::way(*route, &links, &neighbours),
+                Err(problem) => Way::nowhere(problem.clone()),
             };
-            missing.extend(way.missing_neighbour());
-            ways.push(way);
-        }
+            (*destination, way)
+        };
+        let mut ways: Ways = routes.0.iter().map(way).collect();
+        let missing: BTreeSet<_> = ways.values().filter_map(Way::missing_neighbour).collect();
         for (link_index, gateway) in missing {
             match self.ask_for(gateway, link_index).await {
                 Ok(()) => {}
@@ -275,9 +307,9 @@ async fn collect<T>(
 }
 
 /// Says in every way that waits for `neighbour` that the kernel would not even ask for it.
-fn note_refusal(ways: &mut [Way], neighbour: (u32, IpAddr), error: &NetlinkError) {
+fn note_refusal(ways: &mut Ways, neighbour: (u32, IpAddr), error: &NetlinkError) {
     let reason = error.errno().map_or("unknown", Errno::desc);
-    for way in ways {
+    for way in ways.values_mut() {
         if way.missing_neighbour() != Some(neighbour) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Tells that links, routes or neighbours changed, without saying how: the loop asks again.
+//! Tells that routes or only neighbours changed, without saying how: the loop asks again.
 //!
 //! The kernel notifies of much that changes no way: a neighbour that was verified once more, an
 //! interface whose XDP program was replaced. [`Filter`] drops these, so that an agent at rest
@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -41,10 +43,21 @@ const GROUPS: [MulticastGroup; 6] = [
     MulticastGroup::Ipv6Rule,
 ];
 
+/// What has to be asked again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Changed {
+    /// Who is behind the next hops.
+    Neighbours,
+    /// That, and which next hops they are.
+    Routes,
+}
+
 /// Reports changes of links, routes and neighbours, of IPv4 and IPv6.
 #[derive(Debug)]
 pub struct Changes {
     changed: mpsc::Receiver<()>,
+    /// Whether routes are among it.
+    routes: Arc<AtomicBool>,
     /// When the change seen last is to be reported; kept here, so that `next` can be cancelled.
     due: Option<Instant>,
     reported: Option<Instant>,
@@ -55,12 +68,15 @@ impl Changes {
     pub(super) fn subscribe() -> io::Result<Self> {
         let (connection, _handle, mut messages) = rtnetlink::new_multicast_connection(&GROUPS)?;
         let (notify, changed) = mpsc::channel(1);
+        let changes = Self::of(changed);
+        let routes = Arc::clone(&changes.routes);
         tokio::spawn(connection);
         tokio::spawn(async move {
             let mut filter = Filter::default();
             while let Some((message, _sender)) = messages.next().await {
-                if !filter.is_change(&message.payload) {
-                    continue;
+                let Some(change) = filter.change_of(&message.payload) else { continue };
+                if change == Changed::Routes {
+                    routes.store(true, Ordering::Relaxed);
                 }
                 // A full channel is a change already waiting to be reported.
                 if let Err(mpsc::error::TrySendError::Closed(())) = notify.try_send(()) {
@@ -68,18 +84,18 @@ impl Changes {
                 }
             }
         });
-        Ok(Self::of(changed))
+        Ok(changes)
     }
 
     /// Reports what arrives on `changed`.
     pub(super) fn of(changed: mpsc::Receiver<()>) -> Self {
-        Self { changed, due: None, reported: None }
+        Self { changed, routes: Arc::default(), due: None, reported: None }
     }
 
     /// Waits until something changed since the last call; `None` if the socket broke.
     ///
     /// Safe to cancel: a change whose report was not received is reported by the next call.
-    pub async fn next(&mut self) -> Option<()> {
+    pub async fn next(&mut self) -> Option<Changed> {
         let due = if let Some(due) = self.due {
             due
         } else {
@@ -93,7 +109,8 @@ impl Changes {
         while self.changed.try_recv().is_ok() {}
         self.due = None;
         self.reported = Some(Instant::now());
-        Some(())
+        let routes = self.routes.swap(false, Ordering::Relaxed);
+        Some(if routes { Changed::Routes } else { Changed::Neighbours })
     }
 }
 
@@ -108,32 +125,43 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Whether this message may change a way; remembers what it says.
-    pub(super) fn is_change(&mut self, payload: &NetlinkPayload<RouteNetlinkMessage>) -> bool {
+    /// What this message may change in a way, if anything; remembers what it says.
+    pub(super) fn change_of(
+        &mut self,
+        payload: &NetlinkPayload<RouteNetlinkMessage>,
+    ) -> Option<Changed> {
         match payload {
-            NetlinkPayload::InnerMessage(message) => self.is_change_of(message),
+            NetlinkPayload::InnerMessage(message) => self.change_by(message),
             NetlinkPayload::Overrun(_) => {
                 *self = Self::default();
-                true
+                Some(Changed::Routes)
             }
-            _ => false,
+            _ => None,
         }
     }
 
-    fn is_change_of(&mut self, message: &RouteNetlinkMessage) -> bool {
+    /// A link that goes takes its routes with it, and the kernel does not tell of each.
+    fn change_by(&mut self, message: &RouteNetlinkMessage) -> Option<Changed> {
+        let neighbours = |changed: bool| changed.then_some(Changed::Neighbours);
+        let routes = |changed: bool| changed.then_some(Changed::Routes);
         match message {
-            RouteNetlinkMessage::NewLink(message) => self.link_is_new(message),
-            RouteNetlinkMessage::DelLink(message) => parse::link(message).is_some_and(|link| {
+            RouteNetlinkMessage::NewLink(message) => routes(self.link_is_new(message)),
+            RouteNetlinkMessage::DelLink(message) => {
+                let link = parse::link(message)?;
                 self.links.remove(&link.index);
-                true
-            }),
-            RouteNetlinkMessage::NewNeighbour(message) => self.neighbour_is_new(message),
-            RouteNetlinkMessage::DelNeighbour(message) => self.neighbour_was_usable(message),
+                Some(Changed::Routes)
+            }
+            RouteNetlinkMessage::NewNeighbour(message) => {
+                neighbours(self.neighbour_is_new(message))
+            }
+            RouteNetlinkMessage::DelNeighbour(message) => {
+                neighbours(self.neighbour_was_usable(message))
+            }
             RouteNetlinkMessage::NewRoute(_)
             | RouteNetlinkMessage::DelRoute(_)
             | RouteNetlinkMessage::NewRule(_)
-            | RouteNetlinkMessage::DelRule(_) => true,
-            _ => false,
+            | RouteNetlinkMessage::DelRule(_) => Some(Changed::Routes),
+            _ => None,
         }
     }
 

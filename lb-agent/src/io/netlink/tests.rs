@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use rtnetlink::packet_core::ErrorMessage;
 
 use super::parse::{self, Neighbours, Route};
-use super::{Link, LinkKind, NO_MAC, NetlinkError, Way, note_refusal};
+use super::{Link, LinkKind, NO_MAC, NetlinkError, Way, Ways, note_refusal};
 
 mod changes;
 mod lab;
@@ -243,15 +243,16 @@ fn a_refused_question_is_told_only_in_the_ways_that_wait_for_it() {
         let route = Route { gateway, link_index: 3, mtu_bytes: None };
         parse::way(route, &BTreeMap::from([(3, eth0(true))]), &Neighbours::new())
     };
-    let mut ways = [waits(address("10.2.0.1")), waits(address("10.2.0.9"))];
+    let [one, other] = ["10.2.0.1", "10.2.0.9"].map(address);
+    let mut ways = Ways::from([(one, waits(one)), (other, waits(other))]);
     let mut refusal = ErrorMessage::default();
     refusal.code = NonZeroI32::new(-(Errno::ENOBUFS as i32));
     let source = rtnetlink::Error::NetlinkError(refusal);
     let error = NetlinkError::Request { operation: "test".to_owned(), source };
     note_refusal(&mut ways, (3, address("10.2.0.1")), &error);
     assert_eq!(
-        problem(&ways[0]),
+        problem(&ways[&one]),
         "the kernel does not ask for the MAC address of 10.2.0.1: No buffer space available"
     );
-    assert_eq!(problem(&ways[1]), "10.2.0.9 on eth0 has not answered ARP");
+    assert_eq!(problem(&ways[&other]), "10.2.0.9 on eth0 has not answered ARP");
 }

@@ -11,8 +11,8 @@ use rtnetlink::packet_core::NetlinkPayload;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::Changes;
 use super::super::changes::Filter;
+use super::super::{Changed, Changes};
 use super::{MAC, link_message, neighbour_message};
 
 const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 8];
@@ -21,8 +21,8 @@ const OTHER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 8];
 fn assert_changes(messages: Vec<(RouteNetlinkMessage, bool, &str)>) {
     let mut filter = Filter::default();
     for (message, expected, what) in messages {
-        let is_change = filter.is_change(&NetlinkPayload::InnerMessage(message));
-        assert_eq!(is_change, expected, "{what}");
+        let change = filter.change_of(&NetlinkPayload::InnerMessage(message));
+        assert_eq!(change.is_some(), expected, "{what}");
     }
 }
 
@@ -72,10 +72,22 @@ fn an_overrun_is_a_change_and_forgets_what_may_be_outdated() {
     let mut filter = Filter::default();
     let up =
         || NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link_message(LinkFlags::Up)));
-    assert!(filter.is_change(&up()));
-    assert!(!filter.is_change(&up()));
-    assert!(filter.is_change(&NetlinkPayload::Overrun(Vec::new())));
-    assert!(filter.is_change(&up()));
+    assert_eq!(filter.change_of(&up()), Some(Changed::Routes));
+    assert_eq!(filter.change_of(&up()), None);
+    assert_eq!(filter.change_of(&NetlinkPayload::Overrun(Vec::new())), Some(Changed::Routes));
+    assert_eq!(filter.change_of(&up()), Some(Changed::Routes));
+}
+
+#[test]
+fn a_neighbour_leaves_the_routes_as_they_are() {
+    let mut filter = Filter::default();
+    let message = neighbour_message(NeighbourState::Reachable, Some(MAC));
+    let message = RouteNetlinkMessage::NewNeighbour(message);
+    let change = filter.change_of(&NetlinkPayload::InnerMessage(message));
+    assert_eq!(change, Some(Changed::Neighbours));
+    let message = RouteNetlinkMessage::DelRoute(RouteMessage::default());
+    let change = filter.change_of(&NetlinkPayload::InnerMessage(message));
+    assert_eq!(change, Some(Changed::Routes));
 }
 
 #[tokio::test]
@@ -84,7 +96,10 @@ async fn a_change_survives_a_cancelled_wait() {
     let mut changes = Changes::of(receiver);
     notify.try_send(()).unwrap();
     assert_eq!(changes.next().now_or_never(), None, "the burst is still being collected");
-    assert_eq!(timeout(Duration::from_secs(9), changes.next()).await, Ok(Some(())));
+    assert_eq!(
+        timeout(Duration::from_secs(9), changes.next()).await,
+        Ok(Some(Changed::Neighbours))
+    );
     drop(notify);
     assert_eq!(changes.next().await, None);
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::time::timeout;
 
-use super::super::{Changes, Netlink, NetlinkError, Way};
+use super::super::{Changes, Netlink, NetlinkError, Routes, Way};
 use super::{address, problem};
 
 const PEER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0xa1];
@@ -25,7 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Netlink {
     /// The way to one address.
     async fn way_to(&self, destination: IpAddr) -> Result<Way, NetlinkError> {
-        Ok(self.ways(&[destination]).await?.pop().unwrap())
+        Ok(self.ways_to(&[destination]).await?.pop().unwrap())
+    }
+
+    /// The ways to some, in their order.
+    async fn ways_to(&self, destinations: &[IpAddr]) -> Result<Vec<Way>, NetlinkError> {
+        let all = destinations.iter().copied().collect();
+        let seen = self.look(&all, &Routes::default()).await?;
+        Ok(destinations.iter().map(|destination| seen.ways[destination].clone()).collect())
     }
 }
 
@@ -223,7 +230,7 @@ fn destinations_without_a_way_say_why() {
             ("fd00:5:2::2", "the route to fd00:5:2::2 says prohibited"),
         ];
         let destinations = expected.map(|(destination, _)| address(destination));
-        let ways = netlink.ways(&destinations).await.unwrap();
+        let ways = netlink.ways_to(&destinations).await.unwrap();
         let said: Vec<&str> = ways.iter().map(problem).collect();
         assert_eq!(said, expected.map(|(_, sentence)| sentence));
     });
@@ -302,7 +309,7 @@ fn a_thousand_destinations_are_answered_in_their_order() {
         let destinations: Vec<IpAddr> = (0..1000_u32)
             .map(|n| Ipv4Addr::from(if n % 2 == 0 { 0x0a03_0000 } else { 0x0a09_0000 } + n).into())
             .collect();
-        let ways = netlink.ways(&destinations).await.unwrap();
+        let ways = netlink.ways_to(&destinations).await.unwrap();
         assert_eq!(ways.len(), destinations.len());
         for (n, (way, destination)) in ways.iter().zip(&destinations).enumerate() {
             if n % 2 == 0 {
@@ -311,7 +318,7 @@ fn a_thousand_destinations_are_answered_in_their_order() {
                 assert_eq!(problem(way), format!("no route to {destination}"));
             }
         }
-        assert_eq!(netlink.ways(&[]).await.unwrap(), []);
+        assert_eq!(netlink.ways_to(&[]).await.unwrap(), []);
     });
 }
 
@@ -331,7 +338,9 @@ fn every_kind_of_change_is_reported() {
             "neigh del 10.2.0.9 dev nl0",
         ] {
             // What earlier commands caused must not be taken for the effect of this one.
-            while let Ok(Some(())) = timeout(Duration::from_millis(150), changes.next()).await {}
+            while let Ok(Some(_changed)) = timeout(Duration::from_millis(150), changes.next()).await
+            {
+            }
             let arguments: Vec<&str> = ["ip"].into_iter().chain(command.split(' ')).collect();
             lab.host.run(&arguments, "");
             patiently(command, changes.next()).await.unwrap();
