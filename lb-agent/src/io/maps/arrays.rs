@@ -49,7 +49,8 @@ impl<T: FromBytes + IntoBytes + Immutable, const N: usize> MappedArray<T, N> {
     /// Writes those words of an element that change, the last first, each by one store.
     pub(super) fn put(&self, index: usize, value: &T) {
         let words: [u64; N] = to_words(value);
-        let cells = self.words.words().get(index * N..).unwrap_or_default();
+        // As many as there are words: to go backwards over more, they would be counted first.
+        let cells = self.words.words().get(index * N..(index + 1) * N).unwrap_or_default();
         for (cell, word) in cells.iter().zip(words).rev() {
             if cell.load(Ordering::Relaxed) != word {
                 cell.store(word, Ordering::Release);
