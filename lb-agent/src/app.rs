@@ -13,6 +13,7 @@
 mod agent;
 mod change;
 mod doctor;
+mod drain;
 mod error;
 mod flows;
 mod health;
@@ -110,11 +111,13 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {
                 agent.take_results(batch.drain(..));
             }
-            Some(changed) = changes.next() => lookout.look(&agent, changed),
+            Some(scope) = changes.next() => lookout.look(&agent, scope),
             ended = lookout.ended() => lookout.take(&mut agent, ended).await,
             _ = sweep_tick.tick() => {
                 agent.apply_health();
+                agent.force_drains();
                 agent.sweep();
+                agent.watch_drains();
             }
             _ = tick.tick() => lookout.refresh(&agent),
             _ = hangup.recv() => agent.reload().await,

@@ -6,6 +6,7 @@
 //! of operations. Nothing here reads a clock, a file or a socket, or knows tokio or aya.
 
 pub mod diff;
+pub mod drain;
 pub mod effective;
 pub mod health;
 pub mod ids;

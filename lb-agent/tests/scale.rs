@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use lb_agent::core::drain::Drain;
 use lb_agent::core::effective::effective;
 use lb_agent::core::health::Conditions;
 use lb_agent::core::ids::Ids;
@@ -137,7 +138,7 @@ fn live(pools: usize, scheduler: &str, table_slots: u32) {
     Settings::of(&desired);
 
     // One command on one backend is a change of its pool alone.
-    let drained = Overrides::default().with("pool-0", "b-0", Change::Drain(true));
+    let drained = Overrides::default().with("pool-0", "b-0", Change::Drain(Some(Drain::default())));
     let ops = host.change_to(&desired, &drained, &ways);
     assert!(ops.len() <= 4, "{} operations", ops.len());
 }

@@ -19,7 +19,7 @@ use lb_common::config::{Protocol, Weight};
 use crate::exit;
 
 pub(crate) use name::{BackendRef, ObjectName};
-pub(crate) use request::{Apply, Options, Request, Source, parse, wants_json};
+pub(crate) use request::{Apply, Drain, Options, Request, Source, parse, wants_json};
 
 /// Environment variable that names the socket.
 pub(crate) const SOCKET_VARIABLE: &str = "LB_CTL_SOCKET";
@@ -196,12 +196,28 @@ enum BackendCommand {
         #[arg(long)]
         reset: bool,
     },
-    /// Send no new flows to a backend; existing flows stay.
-    #[command(after_help = "Example:\n  lb-ctl backend drain web/web-1")]
+    /// Send no new flows to a backend; existing flows stay until they end.
+    ///
+    /// The drain outlives restarts of the agent, and lasts until undrain. It is done when no flow is
+    /// left; before the pool's idle time-out has passed, silent flows may be. Given again for a drain
+    /// under way, it changes the deadline, or just waits.
+    #[command(after_help = "Examples:\n  \
+            lb-ctl backend drain web/web-1\n  \
+            lb-ctl backend drain web/web-1 --deadline 10m --wait    # exits 8 if flows are left then\n  \
+            lb-ctl backend drain web/web-1 --deadline 10m --force-at-deadline --wait")]
     Drain {
         /// Pool and name of the backend.
         #[arg(value_name = "POOL/NAME")]
         backend: BackendRef,
+        /// When it shall be done, from now: 30s, 10m, 2h.
+        #[arg(long, value_name = "TIME", value_parser = timeout)]
+        deadline: Option<Duration>,
+        /// End the flows that are left at the deadline.
+        #[arg(long, requires = "deadline")]
+        force_at_deadline: bool,
+        /// Wait until it is done, and show how far it is. To stop waiting does not stop the drain.
+        #[arg(long)]
+        wait: bool,
     },
     /// Send new flows to a drained backend again.
     #[command(after_help = "Example:\n  lb-ctl backend undrain web/web-1")]

@@ -6,6 +6,7 @@ mod backend;
 mod completion;
 mod config;
 mod doctor;
+mod drain;
 mod version;
 
 use hyper::Method;
@@ -53,8 +54,8 @@ pub(crate) fn run(
             context.show::<Item<Backend>>(&format!("/v1/backends/{backend}"))
         }
         Request::BackendWeight(backend, weight) => backend::weight(&context, &backend, weight),
-        Request::BackendDrain(backend) => backend::drain(&context, &backend),
-        Request::BackendUndrain(backend) => backend::undrain(&context, &backend),
+        Request::BackendDrain(drain) => drain::drain(&context, &drain),
+        Request::BackendUndrain(backend) => drain::undrain(&context, &backend),
         Request::HealthList(None) => context.list::<Health>("/v1/health", "checks"),
         Request::HealthList(Some(pool)) => {
             context.list::<Health>(&format!("/v1/health?pool={pool}"), "checks")

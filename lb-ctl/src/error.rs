@@ -54,6 +54,20 @@ pub(crate) enum CtlError {
         /// What is running.
         found: u64,
     },
+    /// Flows are left at the deadline of a drain.
+    #[error("{backend} is not drained: {flows} flow{} left at the deadline", if *.flows == 1 { "" } else { "s" })]
+    DrainOverdue {
+        /// The backend.
+        backend: String,
+        /// How many have shown themselves.
+        flows: u64,
+    },
+    /// Somebody took the drain back while it was waited for.
+    #[error("{backend} is being drained no longer")]
+    DrainTakenBack {
+        /// The backend.
+        backend: String,
+    },
     /// The document cannot be written in the form asked for.
     #[error("cannot write the document as JSON")]
     Json {
@@ -95,7 +109,8 @@ impl CtlError {
             Self::Usage { .. } | Self::NeedsYes { .. } => Exit::Usage,
             Self::Client(error) => client_exit(error),
             Self::InvalidConfig(_) => Exit::InvalidConfig,
-            Self::Stale { .. } => Exit::Conflict,
+            Self::Stale { .. } | Self::DrainTakenBack { .. } => Exit::Conflict,
+            Self::DrainOverdue { .. } => Exit::TimedOut,
             Self::Read { .. }
             | Self::Declined
             | Self::Json { .. }
@@ -143,6 +158,8 @@ impl CtlError {
             | Self::Stale { .. }
             | Self::InvalidConfig(_)
             | Self::NeedsYes { .. }
+            | Self::DrainOverdue { .. }
+            | Self::DrainTakenBack { .. }
             | Self::Declined => None,
         }
     }
@@ -152,6 +169,12 @@ impl CtlError {
             Self::Client(error) => error.cure(),
             Self::NeedsYes { .. } => Some("read the plan (--dry-run), then add --yes"),
             Self::Stale { .. } => Some("look at `lb-ctl config diff FILE` again"),
+            Self::DrainOverdue { .. } => Some(
+                "the drain goes on: wait longer with another --deadline, or end its flows with --force-at-deadline",
+            ),
+            Self::DrainTakenBack { .. } => {
+                Some("somebody ran undrain; see `lb-ctl backend show POOL/NAME`")
+            }
             Self::Usage { .. }
             | Self::Read { .. }
             | Self::InvalidConfig(_)

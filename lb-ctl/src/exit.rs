@@ -26,7 +26,7 @@ pub(crate) enum Exit {
     Conflict,
     /// The caller may not do this.
     Permission,
-    /// No answer within `--timeout`.
+    /// No answer within `--timeout`, or not done by the deadline.
     TimedOut,
     /// `config diff` found differences.
     Differences,
@@ -74,7 +74,7 @@ impl Exit {
             Self::InvalidConfig => "the configuration is not valid",
             Self::Conflict => "conflict, or the generation is stale",
             Self::Permission => "permission denied",
-            Self::TimedOut => "no answer within --timeout",
+            Self::TimedOut => "no answer within --timeout, or flows left at the deadline",
             Self::Differences => "`config diff` found differences",
         }
     }

@@ -21,7 +21,7 @@ use crate::args::Format;
 use crate::client::Document;
 use crate::error::CtlError;
 
-pub(crate) use backend::change_line;
+pub(crate) use backend::{change_line, drain_words};
 pub(crate) use config::{CheckedConfig, plan_text};
 pub(crate) use status::Versions;
 pub(crate) use table::{Palette, Tone};

@@ -7,6 +7,8 @@
 
 #[path = "transitions/changes.rs"]
 mod changes;
+#[path = "transitions/drain.rs"]
+mod drain;
 #[path = "transitions/ends.rs"]
 mod ends;
 #[path = "transitions/maps.rs"]

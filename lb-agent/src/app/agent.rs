@@ -14,6 +14,7 @@ use super::next_hops::destinations;
 use super::socket::Socket;
 use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
+use crate::core::drain::Drains;
 use crate::core::effective::{EffectivePool, effective};
 use crate::core::health::{Checks, Conditions};
 use crate::core::naming::Naming;
@@ -63,6 +64,8 @@ pub(super) struct Agent {
     pub(super) transitions: Transitions,
     /// Pages that packets may still be reading.
     pub(super) resting: BTreeSet<u32>,
+    /// What sweeps saw of drains.
+    pub(super) drains: Drains,
     /// Checks, and what they found.
     pub(super) health: Checks,
     /// Whether they found something that the maps do not say yet.
@@ -126,11 +129,7 @@ impl Agent {
         let mut agent = Self {
             options,
             host,
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "shown by status; nothing is decided by it"
-            )]
-            started_at: SystemTime::now(),
+            started_at: time_of_day(),
             pins,
             state_file,
             netlink,
@@ -148,6 +147,7 @@ impl Agent {
             observed,
             transitions: Transitions::default(),
             resting: BTreeSet::new(),
+            drains: Drains::default(),
             health: Checks::default(),
             health_pending: false,
             reload_failure: None,
@@ -287,6 +287,11 @@ fn host_with_room_for(limits: &Limits) -> Host {
     let bytes = limits.map_memory().on(host.possible_cpus);
     info!(mebibytes = bytes.div_ceil(1 << 20), "memory of the maps, all of it set aside at once");
     host
+}
+
+#[expect(clippy::disallowed_methods, reason = "shown by status; nothing is decided by it")]
+fn time_of_day() -> SystemTime {
+    SystemTime::now()
 }
 
 /// By what a later start recognises the text of the configuration.

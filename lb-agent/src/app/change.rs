@@ -37,8 +37,9 @@ impl Agent {
             Request::Backend { pool, name } => views::backend(self, &pool, &name),
             Request::Health { pool } => health::list(self, pool.as_deref()),
             Request::Weight { pool, name, weight } => self.set_weight(&pool, &name, weight),
-            Request::Drain { pool, name, drain } => {
-                self.override_backend(&pool, &name, Change::Drain(drain))
+            Request::Drain { pool, name, request } => self.drain(&pool, &name, &request),
+            Request::Undrain { pool, name } => {
+                self.override_backend(&pool, &name, Change::Drain(None))
             }
             Request::Config => views::config(self),
             Request::Diff(request) => self.diff(&request).await,
@@ -81,20 +82,30 @@ impl Agent {
         self.override_backend(pool, name, Change::Weight(checked.transpose()?))
     }
 
-    fn override_backend(&mut self, pool: &str, name: &str, change: Change) -> Answer {
+    pub(super) fn override_backend(&mut self, pool: &str, name: &str, change: Change) -> Answer {
         views::known_backend(self, pool, name)?;
-        let overrides = self.state.overrides.with(pool, name, change);
-        if overrides != self.state.overrides {
-            let links = self.interfaces.indices();
-            let prepared = self.prepare_anew(&overrides, &self.ways, &links).map_err(refused)?;
-            let generation = self.state.generation + 1;
-            let state = State { generation, overrides, ..self.state };
-            // The program can do whatever the configuration asks for, with any weights.
-            let programs = Programs::default();
-            self.put_in_force(state, None, programs, prepared).map_err(refused)?;
-            info!(pool, backend = name, ?change, generation = self.state.generation, "changed");
-        }
+        self.put_override(pool, name, change).map_err(refused)?;
         views::backend(self, pool, name)
+    }
+
+    /// Puts a command on a backend in force, unless it changes nothing.
+    pub(super) fn put_override(
+        &mut self,
+        pool: &str,
+        name: &str,
+        change: Change,
+    ) -> Result<(), AgentError> {
+        let overrides = self.state.overrides.with(pool, name, change);
+        if overrides == self.state.overrides {
+            return Ok(());
+        }
+        let prepared = self.prepare_anew(&overrides, &self.ways, &self.interfaces.indices())?;
+        let generation = self.state.generation + 1;
+        let state = State { generation, overrides, ..self.state };
+        // The program can do whatever the configuration asks for, with any weights.
+        self.put_in_force(state, None, Programs::default(), prepared)?;
+        info!(pool, backend = name, ?change, generation = self.state.generation, "changed");
+        Ok(())
     }
 
     /// Refuses whatever [`Self::apply`] would refuse before it touches anything.

@@ -52,6 +52,7 @@ pub(super) fn leaving(
             weight_configured: 0,
             weight_effective: 0,
             operator: Operator::default(),
+            drain: None,
             share: 0.0,
             flows: flows_of(agent, Some(index)),
             next_hop: next_hop(agent, pool, address),

@@ -91,7 +91,7 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
             HealthKind::Http { path } => format!("http://{}{path}", checked.address),
         },
         condition: condition.name().to_owned(),
-        believed: usable == (condition == Condition::Up),
+        believed: !usable || condition == Condition::Up,
         since: now.at(checked.since_ns),
         against: checked.machine.against(),
         needed: match condition {

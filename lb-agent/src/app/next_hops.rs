@@ -77,13 +77,19 @@ impl Lookout {
     }
 
     /// Takes over what was seen, unless the backends are others by now; then it looks again.
-    #[expect(clippy::disallowed_methods, reason = "when to look again is decided here")]
     pub(super) async fn take(&mut self, agent: &mut Agent, ended: Ended) {
         self.running = None;
-        let look = match ended.0 {
-            Ok(look) => look,
-            Err(error) => return error!(%error, "a look at the next hops has failed"),
-        };
+        match ended.0 {
+            Ok(look) => self.follow(agent, look).await,
+            Err(error) => error!(%error, "a look at the next hops has failed"),
+        }
+        if let Some(scope) = self.wanted.take() {
+            self.look(agent, scope);
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "when to look again is decided here")]
+    async fn follow(&mut self, agent: &mut Agent, look: Look) {
         if look.scope == Changed::Routes {
             self.routes_due = Some(Instant::now() + look.took * ROUTES_REST);
         }
@@ -94,9 +100,6 @@ impl Lookout {
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "cannot read the next hops");
             }
-        }
-        if let Some(scope) = self.wanted.take() {
-            self.look(agent, scope);
         }
     }
 }

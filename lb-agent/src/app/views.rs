@@ -14,7 +14,7 @@ use lb_common::verdict::{Reason, Verdict};
 use serde::Serialize;
 
 use super::agent::Agent;
-use super::{flows, health};
+use super::{drain, flows, health};
 use crate::core::effective::{EffectivePool, State};
 use crate::core::way::{Link, LinkKind, Way};
 use crate::io::api_server::Answer;
@@ -230,8 +230,12 @@ fn backend_view(
         health: health::condition_name(agent, pool, name).to_owned(),
         weight_configured: u32::from(backend.weight.value()),
         weight_effective: effective.map_or(0, |effective| u32::from(effective.weight.value())),
-        operator: Operator { weight: by_command.weight.map(u32::from), drain: by_command.drain },
+        operator: Operator {
+            weight: by_command.weight.map(u32::from),
+            drain: by_command.drain.is_some(),
+        },
         share: index.and_then(|index| shares.get(&index)).copied().unwrap_or(0.0),
+        drain: drain::status(agent, pool, name),
         flows: flows::flows_of(agent, index),
         next_hop: next_hop(agent, pool, backend.address),
         traffic: traffic(counter),

@@ -16,6 +16,8 @@ pub enum State {
     Standby,
     /// Drained by command.
     Draining,
+    /// Drained by command, and the flows that were left at the deadline ended: nothing is sent to it.
+    Drained,
     /// Weight 0.
     Disabled,
     /// No result of its checks yet.
@@ -31,6 +33,7 @@ impl State {
             Self::Active => "active",
             Self::Standby => "standby",
             Self::Draining => "draining",
+            Self::Drained => "drained",
             Self::Disabled => "disabled",
             Self::Waiting => "waiting",
             Self::Down => "down",
@@ -48,7 +51,7 @@ pub struct Effective {
     /// What its checks say.
     pub condition: Condition,
     /// Whether anything is sent to it, flows that it has included: unless its checks speak against
-    /// it, and are believed.
+    /// it, and are believed, or its flows were ended by command.
     pub usable: bool,
 }
 
@@ -57,9 +60,12 @@ impl Effective {
     pub const fn table_weight(self) -> Weight {
         match self.state {
             State::Active => self.weight,
-            State::Standby | State::Draining | State::Disabled | State::Waiting | State::Down => {
-                Weight::ZERO
-            }
+            State::Standby
+            | State::Draining
+            | State::Drained
+            | State::Disabled
+            | State::Waiting
+            | State::Down => Weight::ZERO,
         }
     }
 }
@@ -89,7 +95,8 @@ fn effective_pool(
     let on_its_own = |(name, backend): (&String, &Backend)| {
         let (state, weight) = by_command(pool_name, name, backend, overrides);
         let condition = conditions.of(pool_name, name);
-        (name.clone(), (backend.tier, Effective { state, weight, condition, usable: true }))
+        let usable = state != State::Drained;
+        (name.clone(), (backend.tier, Effective { state, weight, condition, usable }))
     };
     let mut backends: BTreeMap<String, (u8, Effective)> =
         pool.backends.iter().map(on_its_own).collect();
@@ -130,7 +137,7 @@ fn is_panic(threshold_percent: u8, conditions: impl Iterator<Item = Condition>) 
 impl Effective {
     /// Takes its condition for true.
     fn believe(&mut self) {
-        self.usable = self.condition == Condition::Up;
+        self.usable &= self.condition == Condition::Up;
         if self.state != State::Active {
             return;
         }
@@ -149,8 +156,8 @@ fn by_command(pool: &str, name: &str, backend: &Backend, overrides: &Overrides) 
         .weight
         .and_then(|weight| Weight::new(u64::from(weight)))
         .unwrap_or(backend.weight);
-    if by_command.drain {
-        (State::Draining, Weight::ZERO)
+    if let Some(drain) = by_command.drain {
+        (if drain.forced { State::Drained } else { State::Draining }, Weight::ZERO)
     } else if weight == Weight::ZERO {
         (State::Disabled, Weight::ZERO)
     } else {

@@ -9,6 +9,8 @@ use lb_common::config::{Desired, Weight};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::drain::Drain;
+
 /// All overrides, by pool, then backend.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,8 +26,8 @@ pub struct Override {
     #[serde(default, deserialize_with = "weight", skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
     /// No new flows, whatever the weight.
-    #[serde(default)]
-    pub drain: bool,
+    #[serde(default, deserialize_with = "drain", skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
 }
 
 impl Overrides {
@@ -49,6 +51,15 @@ impl Overrides {
         }
         next.pools.retain(|_, backends| !backends.is_empty());
         next
+    }
+
+    /// The drains, with pool and backend.
+    pub fn drains(&self) -> impl Iterator<Item = (&str, &str, Drain)> {
+        self.pools.iter().flat_map(|(pool, backends)| {
+            backends
+                .iter()
+                .filter_map(move |(name, entry)| Some((pool.as_str(), name.as_str(), entry.drain?)))
+        })
     }
 
     /// A copy without the overrides of backends that `desired` does not have.
@@ -75,13 +86,28 @@ fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::
     checked.transpose()
 }
 
+/// Reads a stored drain. An agent before this one wrote only whether there was one.
+fn drain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Drain>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        Whether(bool),
+        Whole(Drain),
+    }
+    let stored = Option::<Stored>::deserialize(deserializer)?;
+    Ok(stored.and_then(|stored| match stored {
+        Stored::Whether(drained) => drained.then(Drain::default),
+        Stored::Whole(drain) => Some(drain),
+    }))
+}
+
 /// One operator command on a backend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Change {
     /// This weight, or the configured one again.
     Weight(Option<Weight>),
     /// Drain, or stop draining.
-    Drain(bool),
+    Drain(Option<Drain>),
 }
 
 #[cfg(test)]

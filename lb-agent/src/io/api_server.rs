@@ -58,14 +58,21 @@ pub enum Request {
         /// The weight, not yet checked.
         weight: Option<u32>,
     },
-    /// Drain a backend, or stop that.
+    /// Drain a backend.
     Drain {
         /// Its pool.
         pool: String,
         /// Its name.
         name: String,
-        /// Whether to drain.
-        drain: bool,
+        /// Until when.
+        request: lb_common::api::DrainRequest,
+    },
+    /// Stop draining a backend.
+    Undrain {
+        /// Its pool.
+        pool: String,
+        /// Its name.
+        name: String,
     },
     /// The running configuration.
     Config,

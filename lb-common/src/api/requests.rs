@@ -17,6 +17,19 @@ pub struct WeightRequest {
     pub weight: Option<u32>,
 }
 
+/// `POST /v1/backends/{pool}/{name}/drain`; no body is one without a deadline.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainRequest {
+    /// Seconds from now until the drain shall be done. Without it, the deadline of a drain under way
+    /// stays.
+    #[serde(default)]
+    pub deadline_s: Option<u64>,
+    /// End the flows that are left at the deadline.
+    #[serde(default)]
+    pub force_at_deadline: bool,
+}
+
 /// `POST /v1/config/{diff,apply}`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -162,9 +162,9 @@ pub struct Backend {
     pub address: IpAddr,
     /// Failover order.
     pub tier: u8,
-    /// `active`, `standby` (its tier is not in use), `draining`, `disabled` (weight 0), `waiting`
-    /// (for the first result of its checks), `down`, or `leaving` (removed from the file, flows
-    /// left).
+    /// `active`, `standby` (its tier is not in use), `draining`, `drained` (its flows were ended at
+    /// the deadline), `disabled` (weight 0), `waiting` (for the first result of its checks), `down`,
+    /// or `leaving` (removed from the file, flows left).
     pub state: String,
     /// What its checks say: `up`, `down`, `unknown` (no result yet) or `unchecked`.
     pub health: String,
@@ -174,6 +174,9 @@ pub struct Backend {
     pub weight_effective: u32,
     /// What the operator changed by command.
     pub operator: Operator,
+    /// How far its drain is, if there is one.
+    #[serde(default)]
+    pub drain: Option<DrainStatus>,
     /// Share of the pool's table, 0..=1.
     pub share: f64,
     /// Flows pinned to it while their slots are in transition; what a drain waits for.
@@ -191,6 +194,27 @@ pub struct Operator {
     pub weight: Option<u32>,
     /// Set by `backend drain`.
     pub drain: bool,
+}
+
+/// A drain under way, or done.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DrainStatus {
+    /// `draining` (flows are left), `overdue` (flows are left, and the deadline has passed), `forced`
+    /// (the flows that were left at the deadline have been ended) or `done` (nothing leads to the
+    /// backend any more).
+    pub state: String,
+    /// When it was asked for, RFC 3339; null if an agent of before did not note it.
+    pub since: Option<String>,
+    /// When it shall be done, RFC 3339.
+    pub deadline: Option<String>,
+    /// Whether the flows that are left then are ended.
+    pub force_at_deadline: bool,
+    /// Flows that are left, as far as they have shown themselves since the drain began.
+    pub flows_left: u64,
+    /// Flows that ended per second since there were most.
+    pub flows_ended_per_s: f64,
+    /// When it is done if flows go on ending as they did, RFC 3339; null if nobody can tell.
+    pub estimated_end: Option<String>,
 }
 
 /// How a backend is reached.

@@ -60,7 +60,7 @@ pub(crate) enum Request {
     /// `backend weight`; `None` goes back to the configured weight
     BackendWeight(BackendRef, Option<Weight>),
     /// `backend drain`
-    BackendDrain(BackendRef),
+    BackendDrain(Drain),
     /// `backend undrain`
     BackendUndrain(BackendRef),
     /// `health list`, of one pool or of all
@@ -79,6 +79,19 @@ pub(crate) enum Request {
     Doctor,
     /// `completion`
     Completion(clap_complete::Shell),
+}
+
+/// `backend drain`.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Drain {
+    /// The backend.
+    pub(crate) backend: BackendRef,
+    /// When it shall be done, from now.
+    pub(crate) deadline: Option<Duration>,
+    /// End the flows that are left then.
+    pub(crate) force_at_deadline: bool,
+    /// Wait for its end.
+    pub(crate) wait: bool,
 }
 
 /// Where a configuration is read from.
@@ -157,7 +170,9 @@ fn backend(command: BackendCommand) -> Request {
         BackendCommand::Weight { backend, weight, reset: _ } => {
             Request::BackendWeight(backend, weight)
         }
-        BackendCommand::Drain { backend } => Request::BackendDrain(backend),
+        BackendCommand::Drain { backend, deadline, force_at_deadline, wait } => {
+            Request::BackendDrain(Drain { backend, deadline, force_at_deadline, wait })
+        }
         BackendCommand::Undrain { backend } => Request::BackendUndrain(backend),
     }
 }

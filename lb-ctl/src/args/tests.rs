@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 
-use super::{Apply, Cli, Color, Format, Request, Source, parse, wants_json};
+use super::{Apply, Cli, Color, Drain, Format, Request, Source, parse, wants_json};
 use crate::exit::Exit;
 
 fn words(line: &str) -> Vec<OsString> {
@@ -22,6 +22,11 @@ fn refusal(line: &str) -> String {
     let error = parse(&words(line)).unwrap_err();
     assert!(error.use_stderr(), "{line} is refused");
     error.to_string().lines().next().unwrap().to_owned()
+}
+
+fn drain(deadline: Option<Duration>, force_at_deadline: bool, wait: bool) -> Request {
+    let backend = "web/web-1".parse().unwrap();
+    Request::BackendDrain(Drain { backend, deadline, force_at_deadline, wait })
 }
 
 #[test]
@@ -44,7 +49,12 @@ fn every_command_becomes_its_request() {
         ("lb-ctl backend weight web/web-1 0", Request::BackendWeight(web_1(), weight(0))),
         ("lb-ctl backend weight web/web-1 1000", Request::BackendWeight(web_1(), weight(1000))),
         ("lb-ctl backend weight web/web-1 --reset", Request::BackendWeight(web_1(), None)),
-        ("lb-ctl backend drain backend/web/web-1", Request::BackendDrain(web_1())),
+        ("lb-ctl backend drain backend/web/web-1", drain(None, false, false)),
+        ("lb-ctl backend drain web/web-1 --wait", drain(None, false, true)),
+        (
+            "lb-ctl backend drain web/web-1 --deadline 10m --force-at-deadline",
+            drain(Some(Duration::from_mins(10)), true, false),
+        ),
         ("lb-ctl backend undrain web/web-1", Request::BackendUndrain(web_1())),
         ("lb-ctl config validate -", Request::ConfigValidate(Source::Stdin)),
         ("lb-ctl config show", Request::ConfigShow),

@@ -1,4 +1,4 @@
-//! `backend weight`, `drain` and `undrain`: the changes an operator makes by command.
+//! `backend weight`, and what a changed backend is reported as.
 
 use hyper::Method;
 use lb_common::api::{Backend, Item, WeightRequest};
@@ -21,16 +21,11 @@ pub(super) fn weight(
     report(context, &context.client.send(&Method::PUT, &path, &request)?)
 }
 
-pub(super) fn drain(context: &Context<'_>, backend: &BackendRef) -> Result<Exit, CtlError> {
-    report(context, &context.client.post(&format!("/v1/backends/{backend}/drain"))?)
-}
-
-pub(super) fn undrain(context: &Context<'_>, backend: &BackendRef) -> Result<Exit, CtlError> {
-    report(context, &context.client.post(&format!("/v1/backends/{backend}/undrain"))?)
-}
-
 /// One line for people; the changed backend as a document in every other form.
-fn report(context: &Context<'_>, changed: &Document<Item<Backend>>) -> Result<Exit, CtlError> {
+pub(super) fn report(
+    context: &Context<'_>,
+    changed: &Document<Item<Backend>>,
+) -> Result<Exit, CtlError> {
     if context.options.format != Format::Table {
         return context.print(changed);
     }

@@ -1,6 +1,6 @@
 //! `backend list`, `backend show` and what a changed backend is reported as.
 
-use lb_common::api::{Backend, Item, List, NextHop, NextHopState};
+use lb_common::api::{Backend, DrainStatus, Item, List, NextHop, NextHopState};
 
 use super::View;
 use super::number::{bytes, count, share};
@@ -23,7 +23,7 @@ impl View for Item<Backend> {
         }
         let backend = &self.item;
         let state = palette.paint(tone(&backend.state), &backend.state);
-        facts(&[
+        let mut known = vec![
             ("Backend", full_name(backend)),
             ("Address", backend.address.to_string()),
             ("State", state),
@@ -42,7 +42,9 @@ impl View for Item<Backend> {
                     bytes(backend.traffic.bytes)
                 ),
             ),
-        ])
+        ];
+        known.extend(backend.drain.iter().map(|drain| ("Drain", drain_whole(drain))));
+        facts(&known)
     }
 
     fn names(&self) -> Vec<String> {
@@ -59,6 +61,30 @@ pub(crate) fn change_line(backend: &Backend, palette: Palette) -> String {
         weight(backend),
         share(backend.share)
     )
+}
+
+/// How far a drain is, in a few words.
+pub(crate) fn drain_words(drain: &DrainStatus) -> String {
+    let flows = format!("{} left", flows(drain.flows_left));
+    match (drain.state.as_str(), &drain.estimated_end) {
+        ("done", _) => "done: nothing leads to it any more".to_owned(),
+        ("forced", _) => "done by force: the flows left at the deadline were ended".to_owned(),
+        ("overdue", _) => format!("{flows}, and the deadline has passed"),
+        (_, Some(end)) => format!("{flows}, done at about {end}"),
+        (_, None) => flows,
+    }
+}
+
+fn flows(number: u64) -> String {
+    if number == 1 { "1 flow".to_owned() } else { format!("{} flows", count(number)) }
+}
+
+fn drain_whole(drain: &DrainStatus) -> String {
+    let since = drain.since.iter().map(|since| format!("since {since}"));
+    let force = if drain.force_at_deadline { ", then by force" } else { "" };
+    let deadline = drain.deadline.iter().map(|deadline| format!("deadline {deadline}{force}"));
+    let words = [drain_words(drain)].into_iter().chain(since).chain(deadline);
+    words.collect::<Vec<_>>().join("; ")
 }
 
 fn full_name(backend: &Backend) -> String {
@@ -115,7 +141,7 @@ fn wide_cells(backend: &Backend) -> [Cell; 7] {
 fn tone(state: &str) -> Tone {
     match state {
         "active" => Tone::Good,
-        "draining" | "leaving" | "disabled" => Tone::Warn,
+        "draining" | "drained" | "leaving" | "disabled" => Tone::Warn,
         "down" => Tone::Bad,
         _ => Tone::Plain,
     }

@@ -20,6 +20,8 @@ pub(crate) enum Answer {
     Silence,
     /// Closes the connection.
     HangUp,
+    /// The first of these, the next time the second, and so on; the last for ever.
+    InTurn(Vec<Self>),
 }
 
 /// One request as it arrived.
@@ -95,7 +97,11 @@ fn serve(
     let Some(asked) = read_request(&mut reader) else {
         return false;
     };
-    let answer = answers.get(&asked.line).cloned();
+    let mut answer = answers.get(&asked.line).cloned();
+    let before = record.lock().unwrap().iter().filter(|each| each.line == asked.line).count();
+    if let Some(Answer::InTurn(turns)) = answer {
+        answer = turns.get(before).or(turns.last()).cloned();
+    }
     record.lock().unwrap().push(asked.clone());
     match answer {
         Some(Answer::Document(status, document)) => {
@@ -108,7 +114,7 @@ fn serve(
             // The client gives up by closing: then this read ends.
             let _ = reader.read_to_end(&mut Vec::new());
         }
-        Some(Answer::HangUp) => {}
+        Some(Answer::HangUp | Answer::InTurn(_)) => {}
         None => respond(stream, 599, "text/plain", &format!("unexpected: {}", asked.line)),
     }
     true

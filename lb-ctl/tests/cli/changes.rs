@@ -63,6 +63,54 @@ fn drain_and_undrain_post_without_a_body() {
     assert!(agent.asked().iter().all(|asked| asked.body.is_null()));
 }
 
+const DRAIN: &str = "POST /v1/backends/web/web-1/drain";
+const SHOW: &str = "GET /v1/backends/web/web-1";
+
+/// A backend whose drain is in this state.
+fn drained(state: &str, flows: u64) -> Answer {
+    let mut backend = backend("web-1", "draining", 0);
+    backend["drain"] = json!({
+        "state": state, "since": "2026-11-21T10:00:00Z", "deadline": "2026-11-21T10:10:00Z",
+        "force_at_deadline": false, "flows_left": flows, "flows_ended_per_s": 0.5,
+        "estimated_end": null
+    });
+    ok(item("Backend", &backend))
+}
+
+#[test]
+fn waiting_for_a_drain_ends_when_it_is_done() {
+    let shown = Answer::InTurn(vec![drained("draining", 1), Answer::HangUp, drained("done", 0)]);
+    let agent = Agent::start([(DRAIN, drained("draining", 3)), (SHOW, shown)]);
+    let line = "backend drain web/web-1 --deadline 10m --force-at-deadline --wait";
+    let Ran { code, out, err } = run(&agent.socket(), line);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("backend/web/web-1 is draining"), "{out}");
+    assert!(err.starts_with("web/web-1: 3 flows left\n"), "{err}");
+    assert!(err.contains("waiting for it"), "{err}");
+    let wanted = json!({"deadline_s": 600, "force_at_deadline": true});
+    assert_eq!(agent.asked()[0].body, wanted);
+    assert_eq!(agent.lines(), [DRAIN, SHOW, SHOW, SHOW]);
+}
+
+#[test]
+fn a_drain_that_is_late_or_taken_back_has_an_exit_code_of_its_own() {
+    let agent = Agent::start([(DRAIN, drained("overdue", 2))]);
+    let err = run(&agent.socket(), "backend drain web/web-1 --wait").expect_error(8);
+    assert!(err.contains("web/web-1 is not drained: 2 flows left at the deadline"), "{err}");
+
+    let active = ok(item("Backend", &backend("web-1", "active", 100)));
+    let agent = Agent::start([(DRAIN, drained("draining", 2)), (SHOW, active)]);
+    let err = run(&agent.socket(), "backend drain web/web-1 --wait -q").expect_error(6);
+    assert!(err.contains("web/web-1 is being drained no longer"), "{err}");
+}
+
+#[test]
+fn flows_are_ended_by_force_only_at_a_deadline() {
+    let agent = Agent::start([]);
+    let err = run(&agent.socket(), "backend drain web/web-1 --force-at-deadline").expect_error(2);
+    assert!(err.contains("--deadline"), "{err}");
+}
+
 #[test]
 fn diff_exits_10_on_differences_and_0_without() {
     let (agent, _directory, file) = with_plan(&[("modify", "pool web")]);

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::drain::Drain;
 use crate::core::overrides::{Change, Override};
 use crate::core::samples::{Sample, desired, limits, sample};
 
@@ -13,7 +14,8 @@ fn commanded() -> impl Strategy<Value = (Limits, Sample, Overrides)> {
     let change = prop_oneof![
         proptest::option::of((0..=1000u64).prop_map(|weight| Weight::new(weight).unwrap()))
             .prop_map(Change::Weight),
-        any::<bool>().prop_map(Change::Drain),
+        proptest::option::of(any::<bool>().prop_map(|forced| Drain { forced, ..Drain::default() }))
+            .prop_map(Change::Drain),
     ];
     let commands = vec((any::<prop::sample::Index>(), change), 0..12);
     (limits(), sample(), commands).prop_map(|(limits, sample, commands)| {
@@ -35,7 +37,7 @@ fn commanded() -> impl Strategy<Value = (Limits, Sample, Overrides)> {
 
 /// The weight a backend would have if tiers did not exist.
 fn weight_on_its_own(backend: &Backend, entry: Override) -> u16 {
-    if entry.drain { 0 } else { entry.weight.unwrap_or(backend.weight.value()) }
+    if entry.drain.is_some() { 0 } else { entry.weight.unwrap_or(backend.weight.value()) }
 }
 
 proptest! {
@@ -96,8 +98,9 @@ proptest! {
                     State::Standby => {
                         effective.weight > Weight::ZERO && lowest_active < Some(backend.tier)
                     }
-                    State::Draining => entry.drain,
-                    State::Disabled => !entry.drain && weight_on_its_own(backend, entry) == 0,
+                    State::Draining => entry.drain.is_some_and(|drain| !drain.forced),
+                    State::Drained => entry.drain.is_some_and(|drain| drain.forced),
+                    State::Disabled => entry.drain.is_none() && weight_on_its_own(backend, entry) == 0,
                     State::Waiting | State::Down => false,
                 };
                 prop_assert!(holds, "{backend_name}: {effective:?} with {entry:?}");
@@ -113,12 +116,12 @@ proptest! {
         for (pool, backend) in sample.pools.iter().flat_map(|pool| {
             pool.backends.iter().map(move |backend| (&pool.name, &backend.name))
         }) {
-            let undrained = overrides.with(pool, backend, Change::Drain(false));
-            let drained = undrained.with(pool, backend, Change::Drain(true));
+            let undrained = overrides.with(pool, backend, Change::Drain(None));
+            let drained = undrained.with(pool, backend, Change::Drain(Some(Drain::default())));
             let while_drained = effective(&desired, &drained, &Conditions::default())[pool][backend];
             prop_assert_eq!(while_drained.state, State::Draining);
             prop_assert_eq!(while_drained.table_weight(), Weight::ZERO);
-            let again = drained.with(pool, backend, Change::Drain(false));
+            let again = drained.with(pool, backend, Change::Drain(None));
             prop_assert_eq!(effective(&desired, &again, &Conditions::default()), effective(&desired, &undrained, &Conditions::default()));
         }
     }
@@ -138,7 +141,7 @@ fn states(overrides: &Overrides) -> Vec<(State, u16)> {
 #[test]
 fn a_backup_takes_over_when_the_last_primary_is_drained() {
     let nothing = Overrides::default();
-    let drained = nothing.with("web", "main", Change::Drain(true));
+    let drained = nothing.with("web", "main", Change::Drain(Some(Drain::default())));
 
     let calm = [(State::Active, 100), (State::Disabled, 0), (State::Standby, 0)];
     let failover = [(State::Draining, 0), (State::Disabled, 0), (State::Active, 70)];
@@ -181,7 +184,7 @@ fn checked(threshold: u8, said: &str) -> String {
             State::Standby => 'S',
             State::Waiting => 'W',
             State::Down => 'D',
-            State::Draining | State::Disabled => '!',
+            State::Draining | State::Drained | State::Disabled => '!',
         };
         if backend.usable { letter } else { letter.to_ascii_lowercase() }
     };
@@ -216,9 +219,23 @@ fn when_too_few_are_up_the_checks_are_not_believed() {
 fn a_drained_backend_that_goes_down_loses_its_flows_and_stays_drained() {
     let pools = "[{ name: web, health: { type: tcp, port: 80 }, backends: [
         { name: b1, address: 10.3.0.1 }, { name: b2, address: 10.3.0.2 } ] }]";
-    let overrides = Overrides::default().with("web", "b1", Change::Drain(true));
+    let overrides = Overrides::default().with("web", "b1", Change::Drain(Some(Drain::default())));
     let conditions = Conditions::default().with("web", "b1", Condition::Down);
     let pool = effective(&desired(pools, "[]"), &overrides, &conditions).remove("web").unwrap();
     assert_eq!((pool["b1"].state, pool["b1"].usable), (State::Draining, false));
     assert_eq!((pool["b2"].state, pool["b2"].usable), (State::Active, true));
+}
+
+#[test]
+fn nothing_is_sent_to_a_backend_whose_flows_were_ended_by_command() {
+    let pools = "[{ name: web, health: { type: tcp, port: 80, panic_threshold: 100 }, backends: [
+        { name: b1, address: 10.3.0.1 }, { name: b2, address: 10.3.0.2 } ] }]";
+    let forced = Drain { forced: true, ..Drain::default() };
+    let overrides = Overrides::default().with("web", "b1", Change::Drain(Some(forced)));
+    for condition in [Condition::Up, Condition::Down, Condition::Unknown] {
+        let conditions = Conditions::default().with("web", "b1", condition);
+        let pool = effective(&desired(pools, "[]"), &overrides, &conditions).remove("web").unwrap();
+        assert_eq!((pool["b1"].state, pool["b1"].usable), (State::Drained, false), "{condition:?}");
+        assert_eq!(pool["b2"].state, State::Active);
+    }
 }

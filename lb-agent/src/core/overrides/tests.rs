@@ -6,12 +6,19 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::samples::{desired, limits, sample};
 
+fn drain() -> impl Strategy<Value = Drain> {
+    let deadline = proptest::option::of(0..1_u64 << 40);
+    (0..1_u64 << 40, deadline, any::<bool>(), any::<bool>()).prop_map(
+        |(since_s, deadline_s, force, forced)| Drain { since_s, deadline_s, force, forced },
+    )
+}
+
 /// A command on one of a few backends, some of which no sample has.
 fn command() -> impl Strategy<Value = (String, String, Change)> {
     let change = prop_oneof![
         proptest::option::of((0..=1000u64).prop_map(|weight| Weight::new(weight).unwrap()))
             .prop_map(Change::Weight),
-        any::<bool>().prop_map(Change::Drain),
+        proptest::option::of(drain()).prop_map(Change::Drain),
     ];
     (0..6u8, 0..7u8, change)
         .prop_map(|(pool, backend, change)| (format!("p{pool}"), format!("b{backend}"), change))
@@ -95,13 +102,24 @@ proptest! {
 
 #[test]
 fn the_stored_form_stays_as_it_is() {
+    let drain = Drain { since_s: 7, deadline_s: Some(9), force: true, forced: false };
     let overrides = Overrides::default()
         .with("web", "web-1", Change::Weight(Weight::new(50)))
-        .with("web", "web-2", Change::Drain(true));
+        .with("web", "web-2", Change::Drain(Some(drain)));
 
-    let text = r#"{"pools":{"web":{"web-1":{"weight":50,"drain":false},"web-2":{"drain":true}}}}"#;
+    let text = r#"{"pools":{"web":{"web-1":{"weight":50},"web-2":{"drain":{"since_s":7,"deadline_s":9,"force":true,"forced":false}}}}}"#;
     assert_eq!(serde_json::to_string(&overrides).unwrap(), text);
     assert_eq!(serde_json::from_str::<Overrides>(text).unwrap(), overrides);
+}
+
+#[test]
+fn drains_without_a_time_that_an_older_agent_stored_are_read() {
+    let text = r#"{"pools":{"web":{"web-1":{"weight":50,"drain":false},"web-2":{"drain":true}}}}"#;
+    let overrides: Overrides = serde_json::from_str(text).unwrap();
+    assert_eq!(overrides.of("web", "web-1").drain, None);
+    assert_eq!(overrides.of("web", "web-2").drain, Some(Drain::default()));
+    let drains: Vec<_> = overrides.drains().collect();
+    assert_eq!(drains, [("web", "web-2", Drain::default())]);
 }
 
 #[test]
@@ -113,7 +131,7 @@ fn a_field_that_this_agent_does_not_know_is_refused() {
 
 #[test]
 fn a_backend_of_the_same_name_in_another_pool_is_another_backend() {
-    let overrides = Overrides::default().with("web", "b1", Change::Drain(true));
+    let overrides = Overrides::default().with("web", "b1", Change::Drain(Some(Drain::default())));
     let only_api = desired("[{ name: api, backends: [{ name: b1, address: 10.3.0.2 }] }]", "[]");
 
     assert_eq!(overrides.of("api", "b1"), Override::default());

@@ -18,6 +18,7 @@ use lb_common::image::{Buffer, Recorder, State};
 use lb_common::verdict::{PinEvent, Reason};
 
 use super::*;
+use crate::core::drain::Drain;
 use crate::core::effective::effective;
 use crate::core::health::Conditions;
 use crate::core::ids::Ids;
@@ -105,7 +106,11 @@ impl World {
         for (number, wanted) in &self.wanted {
             // A health check takes a backend that is down out of the table, as a drain does.
             if wanted.drained || wanted.down {
-                overrides = overrides.with("web", &format!("b{number}"), Change::Drain(true));
+                overrides = overrides.with(
+                    "web",
+                    &format!("b{number}"),
+                    Change::Drain(Some(Drain::default())),
+                );
             }
         }
         let effective = effective(&desired, &overrides, &Conditions::default());

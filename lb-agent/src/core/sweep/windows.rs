@@ -102,6 +102,12 @@ impl Windows {
         self.open.iter().flat_map(|window| &window.previous).copied().collect()
     }
 
+    /// When the last of the windows closes whose slots name a backend as `previous`.
+    pub fn closes_ns(&self, backend: BackendIndex) -> Option<u64> {
+        let naming = self.open.iter().filter(|window| window.previous.contains(&backend));
+        naming.map(|window| window.closes_at_ns).max()
+    }
+
     /// The slots whose window has closed by now, by pool; they are forgotten here.
     pub(super) fn close(&mut self, now_ns: u64) -> BTreeMap<u32, Vec<u32>> {
         let is_closed = |window: &mut Window| window.closes_at_ns <= now_ns;

@@ -1,6 +1,7 @@
 //! When tables are rebuilt, and what is in them.
 
 use super::*;
+use crate::core::drain::Drain;
 use crate::core::effective::effective;
 use crate::core::health::Conditions;
 use crate::core::overrides::{Change, Overrides};
@@ -24,7 +25,7 @@ fn only_the_table_whose_backends_changed_is_rebuilt() {
     let desired = desired(POOLS, "[]");
     let (before, _) = updated(&Tables::default(), &desired, &Overrides::default());
 
-    let drained = Overrides::default().with("web", "b1", Change::Drain(true));
+    let drained = Overrides::default().with("web", "b1", Change::Drain(Some(Drain::default())));
     let (after, _) = updated(&before, &desired, &drained);
 
     assert!(Arc::ptr_eq(&before.slots("api"), &after.slots("api")));
@@ -77,7 +78,7 @@ fn every_slot_of_a_new_table_is_clean() {
 
 #[test]
 fn a_pool_without_anyone_to_take_traffic_has_a_table_of_empty_slots() {
-    let drained = Overrides::default().with("api", "b1", Change::Drain(true));
+    let drained = Overrides::default().with("api", "b1", Change::Drain(Some(Drain::default())));
     let (tables, ids) = updated(&Tables::default(), &desired(POOLS, "[]"), &drained);
 
     assert_eq!(tables.slots("api").to_vec(), [Slot::default(); 251]);

@@ -1,6 +1,7 @@
 //! Paths, handlers, and the `OpenAPI` document made from them.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -8,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lb_common::api::{
-    Backend, ConfigDiff, ConfigRequest, ConfigText, DetailQuery, Finding, Health, Item, List,
-    Problem, REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest, WeightRequest,
+    Backend, ConfigDiff, ConfigRequest, ConfigText, DetailQuery, DrainRequest, Finding, Health,
+    Item, List, Problem, REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest, WeightRequest,
 };
 use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
@@ -173,17 +174,31 @@ async fn weight(
 }
 
 #[utoipa::path(post, path = "/v1/backends/{pool}/{name}/drain",
+    request_body = Option<DrainRequest>,
     params(("pool" = String, Path), ("name" = String, Path)),
-    responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
-async fn drain(calls: Calls, Named((pool, name)): Named<(String, String)>) -> Response {
-    ask(calls, Request::Drain { pool, name, drain: true }).await
+    responses((status = 200, body = Item<Backend>), (status = 400, body = Problem),
+        (status = 404, body = Problem)))]
+async fn drain(
+    calls: Calls,
+    Named((pool, name)): Named<(String, String)>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request = match body {
+        Ok(body) if body.is_empty() => Ok(Json::default()),
+        Ok(body) => Json::from_bytes(&body),
+        Err(rejection) => Err(rejection.into()),
+    };
+    match request {
+        Ok(Json(request)) => ask(calls, Request::Drain { pool, name, request }).await,
+        Err(rejection) => unreadable(&rejection),
+    }
 }
 
 #[utoipa::path(post, path = "/v1/backends/{pool}/{name}/undrain",
     params(("pool" = String, Path), ("name" = String, Path)),
     responses((status = 200, body = Item<Backend>), (status = 404, body = Problem)))]
 async fn undrain(calls: Calls, Named((pool, name)): Named<(String, String)>) -> Response {
-    ask(calls, Request::Drain { pool, name, drain: false }).await
+    ask(calls, Request::Undrain { pool, name }).await
 }
 
 #[utoipa::path(get, path = "/v1/config", responses((status = 200, body = Item<ConfigText>)))]

@@ -5,7 +5,7 @@ mod limits;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lb_common::api::{ConfigRequest, PROBLEM_MEDIA_TYPE, TraceRequest};
+use lb_common::api::{ConfigRequest, DrainRequest, PROBLEM_MEDIA_TYPE, TraceRequest};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -122,6 +122,9 @@ async fn each_path_asks_the_loop_for_its_own_thing() {
     let trace_body = serde_json::to_string(&trace).unwrap();
     let backend = "/v1/backends/web/web-1";
     let weight = |weight| Request::Weight { pool: pool.clone(), name: name.clone(), weight };
+    let drain = |request| Request::Drain { pool: pool.clone(), name: name.clone(), request };
+    let of_pool = Request::Backends { pool: Some(pool.clone()) };
+    let one = Request::Backend { pool: pool.clone(), name: name.clone() };
     let asked = [
         ("GET", "/v1/status".to_owned(), "", Request::Status),
         ("GET", "/v1/services".to_owned(), "", Request::Services),
@@ -134,27 +137,18 @@ async fn each_path_asks_the_loop_for_its_own_thing() {
             "",
             Request::Health { pool: Some("web".to_owned()) },
         ),
-        (
-            "GET",
-            "/v1/backends?pool=web".to_owned(),
-            "",
-            Request::Backends { pool: Some(pool.clone()) },
-        ),
-        (
-            "GET",
-            backend.to_owned(),
-            "",
-            Request::Backend { pool: pool.clone(), name: name.clone() },
-        ),
+        ("GET", "/v1/backends?pool=web".to_owned(), "", of_pool),
+        ("GET", backend.to_owned(), "", one),
         ("PUT", format!("{backend}/weight"), r#"{"weight":50}"#, weight(Some(50))),
         ("PUT", format!("{backend}/weight"), r#"{"weight":null}"#, weight(None)),
+        ("POST", format!("{backend}/drain"), "", drain(DrainRequest::default())),
         (
             "POST",
             format!("{backend}/drain"),
-            "",
-            Request::Drain { pool: pool.clone(), name: name.clone(), drain: true },
+            r#"{"deadline_s":60,"force_at_deadline":true}"#,
+            drain(DrainRequest { deadline_s: Some(60), force_at_deadline: true }),
         ),
-        ("POST", format!("{backend}/undrain"), "", Request::Drain { pool, name, drain: false }),
+        ("POST", format!("{backend}/undrain"), "", Request::Undrain { pool, name }),
         ("GET", "/v1/config".to_owned(), "", Request::Config),
         ("POST", "/v1/config/diff".to_owned(), &config_body, Request::Diff(config.clone())),
         ("POST", "/v1/config/apply".to_owned(), &config_body, Request::Apply(config)),

@@ -68,8 +68,8 @@ impl Changes {
     pub(super) fn subscribe() -> io::Result<Self> {
         let (connection, _handle, mut messages) = rtnetlink::new_multicast_connection(&GROUPS)?;
         let (notify, changed) = mpsc::channel(1);
-        let changes = Self::of(changed);
-        let routes = Arc::clone(&changes.routes);
+        let all = Self::of(changed);
+        let routes = Arc::clone(&all.routes);
         tokio::spawn(connection);
         tokio::spawn(async move {
             let mut filter = Filter::default();
@@ -84,7 +84,7 @@ impl Changes {
                 }
             }
         });
-        Ok(changes)
+        Ok(all)
     }
 
     /// Reports what arrives on `changed`.

@@ -1,6 +1,9 @@
 //! The state file over restarts and damage.
 
 use super::*;
+use lb_common::config::Weight;
+
+use crate::core::drain::Drain;
 use crate::core::overrides::Change;
 
 #[test]
@@ -9,7 +12,8 @@ fn what_is_stored_is_loaded_again() {
     let file = StateFile::new(&dir.path().join("made/on/demand")).unwrap();
     assert_eq!(file.load().unwrap(), State::default());
 
-    let overrides = Overrides::default().with("web", "web-1", Change::Drain(true));
+    let overrides =
+        Overrides::default().with("web", "web-1", Change::Drain(Some(Drain::default())));
     let state = State { generation: 7, overrides, configuration: u64::MAX };
     file.store(&state).unwrap();
 
@@ -31,11 +35,12 @@ fn a_damaged_file_is_an_error_and_not_an_empty_state() {
 fn a_weight_no_agent_would_store_makes_a_malformed_file() {
     let dir = tempfile::tempdir().unwrap();
     let file = StateFile::new(dir.path()).unwrap();
-    let overrides = Overrides::default().with("web", "web-1", Change::Drain(true));
+    let overrides = Overrides::default().with("web", "web-1", Change::Weight(Weight::new(50)));
     file.store(&State { overrides, ..State::default() }).unwrap();
     let path = dir.path().join("state.json");
     let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("\"drain\": true", "\"weight\": 5000")).unwrap();
+    assert!(text.contains("\"weight\": 50"), "{text}");
+    fs::write(&path, text.replace("\"weight\": 50", "\"weight\": 5000")).unwrap();
 
     let error = file.load().unwrap_err();
 

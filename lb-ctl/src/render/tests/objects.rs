@@ -1,8 +1,8 @@
 //! Status, services and backends as they are printed.
 
 use lb_common::api::{
-    Backend, Health, HealthCounts, HealthResult, InterfaceStatus, NextHop, NextHopState, Operator,
-    PinStatus, ReasonCount, Service, Status, Traffic,
+    Backend, DrainStatus, Health, HealthCounts, HealthResult, InterfaceStatus, NextHop,
+    NextHopState, Operator, PinStatus, ReasonCount, Service, Status, Traffic,
 };
 
 use super::{item, list};
@@ -19,6 +19,7 @@ fn backend(name: &str) -> Backend {
         weight_configured: 100,
         weight_effective: 100,
         operator: Operator::default(),
+        drain: None,
         share: 0.5,
         flows: 0,
         next_hop: NextHop {
@@ -39,6 +40,15 @@ fn drained() -> Backend {
         state: "draining".to_owned(),
         weight_effective: 0,
         operator: Operator { weight: Some(50), drain: true },
+        drain: Some(DrainStatus {
+            state: "draining".to_owned(),
+            since: Some("2026-11-21T10:00:00Z".to_owned()),
+            deadline: Some("2026-11-21T10:10:00Z".to_owned()),
+            force_at_deadline: true,
+            flows_left: 12_345,
+            flows_ended_per_s: 50.0,
+            estimated_end: Some("2026-11-21T10:04:00Z".to_owned()),
+        }),
         share: 0.0,
         flows: 12_345,
         next_hop: NextHop {
@@ -232,6 +242,7 @@ Tier:        0
 Operator:    weight=50,drain
 Next hop:    unresolved: no route
 Forwarded:   0 packets, 0B
+Drain:       12.3k flows left, done at about 2026-11-21T10:04:00Z; since 2026-11-21T10:00:00Z; deadline 2026-11-21T10:10:00Z, then by force
 ";
     assert_eq!(item(drained()).text(false, Palette::PLAIN), expected);
     let text = item(backend("web-1")).text(false, Palette::PLAIN);

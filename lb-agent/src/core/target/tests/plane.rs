@@ -1,6 +1,7 @@
 //! What the program is told of schedulers, encapsulations, QUIC, VIPs and interfaces.
 
 use super::*;
+use crate::core::drain::Drain;
 use crate::core::overrides::Change;
 
 /// A configuration whose node has these fields, with one pool of these.
@@ -76,7 +77,10 @@ fn the_weight_that_a_backend_has_in_the_table_is_in_its_entry() {
         ["v4", "v6"].map(|name| entry(&target, &ids, name).weight)
     };
     assert_eq!(weights(&Overrides::default()), [100, 50]);
-    assert_eq!(weights(&Overrides::default().with("web", "v4", Change::Drain(true))), [0, 50]);
+    assert_eq!(
+        weights(&Overrides::default().with("web", "v4", Change::Drain(Some(Drain::default())))),
+        [0, 50]
+    );
 }
 
 #[test]
