@@ -3,13 +3,15 @@
 //! [`topology`] builds client, router, balancer and origins as network namespaces and runs the
 //! real binaries in them; [`http`] is the traffic, [`flows`] is traffic that lasts; [`process`]
 //! starts, watches and ends everything. The tests are in tests/tests/*.rs, by behaviour; the demo
-//! is bin/demo.rs. [`guest`] takes all of this to other kernels. Nothing here is shipped, and nothing
+//! is bin/demo.rs, and [`drill`] breaks things. [`guest`] takes all of this to other kernels. Nothing here is shipped, and nothing
 //! outlives the test process.
 
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "kernel")]
 pub mod bench;
+#[cfg(feature = "kernel")]
+pub mod drill;
 #[expect(
     clippy::indexing_slicing,
     clippy::expect_used,

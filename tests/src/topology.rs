@@ -15,6 +15,7 @@ pub mod configuration;
 mod host;
 mod network;
 mod origin;
+mod outage;
 mod pass_program;
 mod ping;
 mod raw;
@@ -33,7 +34,7 @@ pub use host::{BPFFS, Host};
 pub use network::{
     BALANCER_V4, BALANCER_V6, CLIENT_V4, CLIENT_V6, ORIGINS_V4, ORIGINS_V6, VIP_V4, VIP_V6,
 };
-pub use origin::{LARGE, LARGE_COPIES, ORIGIN_NAMES, Origin};
+pub use origin::{HEALTH_PATH, LARGE, LARGE_COPIES, ORIGIN_NAMES, Origin};
 pub use ping::Pinger;
 pub use raw::{Datagram, receive};
 

@@ -11,6 +11,7 @@
 mod bench;
 mod clock;
 mod demo;
+mod drill;
 mod ebpf;
 mod fuzz;
 mod host;
@@ -54,6 +55,8 @@ enum Command {
     Demo,
     /// Build, then measure what the balancer costs, beside a floor and a baseline.
     Bench(bench::Options),
+    /// Build, then break things under load, and measure what clients see.
+    Drill(drill::Options),
     /// Build, then look for inputs for which a claim does not hold.
     Fuzz(fuzz::Options),
     /// Build, then run every test layer; stop at the first that fails.
@@ -108,6 +111,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
                 fuzz::build_seeds(&workspace)?;
             }
             fuzz::run(&workspace, options)?;
+        }
+        Command::Drill(options) => {
+            build(&workspace, Profile::Release)?;
+            return drill::run(&workspace, options);
         }
         Command::Bench(options) => {
             bench::check()?;

@@ -30,6 +30,8 @@ pub struct AgentFiles {
     pub pin_dir: PathBuf,
     /// Operator's changes that survive a restart.
     pub state_dir: PathBuf,
+    /// The agent's program, if it is not the one that was built.
+    pub program: Option<PathBuf>,
 }
 
 impl AgentFiles {
@@ -40,6 +42,7 @@ impl AgentFiles {
             socket: dir.join(format!("{name}.sock")),
             pin_dir: Path::new(BPFFS).join(format!("lb-{name}")),
             state_dir: dir.join(format!("{name}-state")),
+            program: None,
         }
     }
 
@@ -104,7 +107,8 @@ pub struct Agent {
 
 impl Agent {
     pub(super) fn start(host: &Host, files: AgentFiles, log_dir: &Path) -> Result<Self> {
-        let mut command = host.command(binary("lb-agent")?);
+        let program = files.program.clone().map_or_else(|| binary("lb-agent"), Ok)?;
+        let mut command = host.command(program);
         files.run_arguments(&mut command);
         let process = Process::spawn(command, &files.name, log_dir)?;
         let mut agent = Self { files, process, host: host.clone() };

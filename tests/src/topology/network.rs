@@ -40,6 +40,8 @@ const VIP_PREFIX_V6: &str = "2001:db8::/64";
 pub(super) const CLIENT: &str = "client";
 /// Host name.
 pub(super) const ROUTER: &str = "router";
+/// What tells the balancer's subnet from others, as [`ORIGIN_SUBNETS`] do.
+const BALANCER_SUBNET: u8 = 2;
 /// Host name, and name of the router's interface towards it.
 pub(super) const BALANCER: &str = "balancer";
 
@@ -64,7 +66,7 @@ pub(super) fn connect(
 ) -> Result<()> {
     let mut attachments = vec![
         Attachment { host: client, subnet: 1, mtu_bytes: CLIENT_MTU_BYTES },
-        Attachment { host: balancer, subnet: 2, mtu_bytes: TUNNEL_MTU_BYTES },
+        Attachment { host: balancer, subnet: BALANCER_SUBNET, mtu_bytes: TUNNEL_MTU_BYTES },
     ];
     attachments.extend(ORIGIN_SUBNETS.into_iter().zip(origins).map(|(subnet, host)| Attachment {
         host,
@@ -79,15 +81,24 @@ pub(super) fn connect(
     for attachment in &attachments {
         attachment.host.ip(&host_addresses(attachment.subnet))?;
     }
-    router.ip(&format!(
-        "route add {VIP_PREFIX_V4} via {BALANCER_V4}\nroute add {VIP_PREFIX_V6} via {BALANCER_V6}\n"
-    ))?;
+    router.ip(&vip_routes())?;
     let names: Vec<&str> = attachments
         .iter()
         .map(|attachment| attachment.host.name())
         .filter(|name| *name != CLIENT)
         .collect();
     router.compute_checksums(&names)
+}
+
+fn vip_routes() -> String {
+    format!(
+        "route add {VIP_PREFIX_V4} via {BALANCER_V4}\nroute add {VIP_PREFIX_V6} via {BALANCER_V6}\n"
+    )
+}
+
+/// What the router loses when its end of the balancer's link goes down; IPv4 addresses stay.
+pub(super) fn balancer_addresses_and_routes() -> String {
+    format!("addr add fd00:{BALANCER_SUBNET}::1/64 dev {BALANCER} nodad\n{}", vip_routes())
 }
 
 /// Kernel parameters every host needs before it gets interfaces.

@@ -21,6 +21,15 @@ pub const LARGE: &str = "/large";
 /// Copies of an origin's name in the body of [`LARGE`].
 pub const LARGE_COPIES: usize = 32 * 1024;
 
+/// The place on the origins that is there until [`Origin::fail_checks`].
+pub const HEALTH_PATH: &str = "/healthz";
+
+/// nginx's configuration.
+const CONFIGURATION: &str = "nginx.conf";
+/// The file behind [`HEALTH_PATH`].
+const HEALTHY: &str = "healthz";
+/// While this file exists, answers are slow.
+const SLOW: &str = "slow";
 /// Time nginx gets to listen.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// Where lb-origin is pinned, on the origin's own bpffs.
@@ -33,6 +42,10 @@ pub struct Origin {
     pub host: Host,
     /// The server on it.
     pub nginx: Process,
+    /// Where nginx has its files.
+    prefix: PathBuf,
+    /// Where logs go.
+    log_dir: PathBuf,
 }
 
 impl Origin {
@@ -43,14 +56,38 @@ impl Origin {
         std::fs::create_dir(&prefix).context("making nginx's directory")?;
         let large = prefix.join(LARGE.trim_start_matches('/'));
         std::fs::write(&large, host.name().repeat(LARGE_COPIES)).context("writing a large file")?;
-        let file = prefix.join("nginx.conf");
-        std::fs::write(&file, nginx_configuration(host.name())).context("writing nginx.conf")?;
-        let mut command = host.command("nginx");
-        command.arg("-p").arg(&prefix).arg("-c").arg(&file).args(["-e", "stderr"]);
-        let nginx = Process::spawn(command, &format!("nginx-{}", host.name()), dir)?;
-        let mut origin = Self { host, nginx };
+        let text = nginx_configuration(host.name(), &prefix.join(SLOW));
+        std::fs::write(prefix.join(CONFIGURATION), text).context("writing nginx.conf")?;
+        std::fs::write(prefix.join(HEALTHY), host.name()).context("writing what checks ask for")?;
+        let nginx = spawn_nginx(&host, &prefix, dir)?;
+        let mut origin = Self { host, nginx, prefix, log_dir: dir.to_owned() };
         origin.wait_until_listening()?;
         Ok(origin)
+    }
+
+    /// Starts nginx again after it was killed, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.nginx = spawn_nginx(&self.host, &self.prefix, &self.log_dir)?;
+        self.wait_until_listening()
+    }
+
+    /// From now on answers come at one byte a second.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn make_slow(&self) -> Result<()> {
+        std::fs::write(self.prefix.join(SLOW), "").context("making an origin slow")
+    }
+
+    /// From now on [`HEALTH_PATH`] is not found. Everything else is as before.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn fail_checks(&self) -> Result<()> {
+        std::fs::remove_file(self.prefix.join(HEALTHY)).context("removing what checks ask for")
     }
 
     fn wait_until_listening(&mut self) -> Result<()> {
@@ -127,10 +164,18 @@ impl Origin {
     }
 }
 
+fn spawn_nginx(host: &Host, prefix: &Path, log_dir: &Path) -> Result<Process> {
+    let mut command = host.command("nginx");
+    command.arg("-p").arg(prefix).arg("-c").arg(prefix.join(CONFIGURATION));
+    command.args(["-e", "stderr"]);
+    Process::spawn(command, &format!("nginx-{}", host.name()), log_dir)
+}
+
 /// One process, no files outside its prefix, a new connection for each request, except in the one
-/// place where connections stay open.
-fn nginx_configuration(name: &str) -> String {
+/// place where connections stay open. Answers are slow while the file `slow` exists.
+fn nginx_configuration(name: &str, slow: &Path) -> String {
     let stay = crate::flows::connections::PATH;
+    let slow = slow.display();
     format!(
         "daemon off;\n\
          master_process off;\n\
@@ -148,6 +193,10 @@ fn nginx_configuration(name: &str) -> String {
          \x20 server {{\n\
          \x20   listen 80 backlog=4096;\n\
          \x20   listen [::]:80 backlog=4096;\n\
+         \x20   set $rate 0;\n\
+         \x20   if (-f {slow}) {{ set $rate 1; }}\n\
+         \x20   limit_rate $rate;\n\
+         \x20   location {HEALTH_PATH} {{ root .; }}\n\
          \x20   location / {{ return 200 \"{name}\"; }}\n\
          \x20   location {LARGE} {{ root .; }}\n\
          \x20   location {stay} {{\n\
