@@ -15,7 +15,7 @@ use super::socket::Socket;
 use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::drain::Drains;
-use crate::core::effective::{EffectivePool, effective};
+use crate::core::effective::{Acted, EffectivePool, effective};
 use crate::core::health::{Checks, Conditions};
 use crate::core::naming::Naming;
 use crate::core::overrides::Overrides;
@@ -242,8 +242,9 @@ impl Agent {
         ways: &Ways,
         links: &BTreeSet<u32>,
     ) -> Result<Prepared, AgentError> {
+        let acted = Acted::on(&self.health, &self.derived.effective);
         let running = (&self.desired, &self.derived.naming);
-        self.prepare(running, overrides, &self.health.conditions(), (ways, links))
+        self.prepare(running, overrides, &acted.conditions, (ways, links))
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that

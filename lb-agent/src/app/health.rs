@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::agent::Agent;
 use super::views;
+use crate::core::effective::{Acted, is_panic_in_force};
 use crate::core::health::{Checked, Checks, Condition, Transition, believed};
 use crate::io::api_server::Answer;
 use crate::io::clock;
@@ -55,7 +56,9 @@ impl Agent {
         let links = self.interfaces.indices();
         let prepared = self.prepare_anew(&self.state.overrides, &self.ways, &links);
         match prepared.and_then(|prepared| self.commit(prepared)) {
-            Ok(()) => self.health_pending = false,
+            Ok(()) => {
+                self.health_pending = Acted::on(&self.health, &self.derived.effective).is_behind;
+            }
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "cannot act on what checks found");
             }
@@ -124,8 +127,7 @@ pub(super) fn condition_name(agent: &Agent, pool: &str, name: &str) -> &'static 
 
 /// Whether a pool's checks are not believed.
 pub(super) fn is_panic(agent: &Agent, pool: &str) -> bool {
-    let backends = agent.derived.effective.get(pool).into_iter().flatten();
-    backends.into_iter().any(|(_, backend)| backend.usable && backend.condition == Condition::Down)
+    agent.derived.effective.get(pool).is_some_and(is_panic_in_force)
 }
 
 /// Both clocks at one moment.

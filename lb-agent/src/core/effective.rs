@@ -1,11 +1,15 @@
 //! Configuration x overrides x health: which backends take new flows, and with what weight.
 
+mod recovery;
+
 use std::collections::BTreeMap;
 
 use lb_common::config::{Backend, Desired, Pool, Weight};
 
 use super::health::{Condition, Conditions};
 use super::overrides::Overrides;
+
+pub use recovery::{Acted, is_panic_in_force};
 
 /// What a backend does, as `lb-ctl` shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -79,7 +79,7 @@ pub const DRILLS: &[Drill] = &[
         prepare: Some(backends::without_primaries),
         act: backends::primaries_back,
     },
-    drill("link to the router lost", outage(&[], NEXT_HOP_FOUND), cautious, network::link_lost),
+    drill("link to the router lost", outage(&[], NEXT_HOP_FOUND), checked, network::link_lost),
     drill(
         "next-hop MAC changed",
         outage(&[], NEXT_HOP_FOLLOWED),
