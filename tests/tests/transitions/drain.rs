@@ -27,7 +27,8 @@ fn start(topology: &Topology) -> Result<(Agent, Flows, u64)> {
 
 fn drain_state(agent: &Agent) -> Result<String> {
     let backend = agent.backend("web/origin2")?;
-    backend["drain"]["state"].as_str().map(str::to_owned).context("no drain is shown")
+    let state = backend.pointer("/drain/state").and_then(|state| state.as_str());
+    state.map(str::to_owned).context("no drain is shown")
 }
 
 #[test]
