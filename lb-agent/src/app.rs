@@ -17,6 +17,7 @@ mod drain;
 mod error;
 mod flows;
 mod health;
+mod history;
 mod interfaces;
 mod next_hops;
 mod program;

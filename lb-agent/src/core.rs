@@ -10,6 +10,7 @@ pub mod drain;
 pub mod effective;
 pub mod health;
 pub mod ids;
+pub mod moves;
 pub mod naming;
 pub mod overrides;
 pub mod plan;

@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod clock;
 pub mod datapath_log;
 pub mod files;
+pub mod history;
 pub mod host;
 #[cfg(test)]
 mod lab;

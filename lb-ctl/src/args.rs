@@ -13,13 +13,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lb_common::api::DEFAULT_SOCKET;
+use lb_common::api::{DEFAULT_SOCKET, MAX_MOVED_PERCENT};
 use lb_common::config::{Protocol, Weight};
 
 use crate::exit;
 
 pub(crate) use name::{BackendRef, ObjectName};
-pub(crate) use request::{Apply, Drain, Options, Request, Source, parse, wants_json};
+pub(crate) use request::{Drain, Options, Request, Source, parse, wants_json};
 
 /// Environment variable that names the socket.
 pub(crate) const SOCKET_VARIABLE: &str = "LB_CTL_SOCKET";
@@ -248,9 +248,30 @@ enum ConfigCommand {
         /// Configuration file; - is stdin.
         file: PathBuf,
     },
-    /// Print the running configuration.
-    #[command(after_help = "Example:\n  lb-ctl config show > edge.yaml")]
-    Show,
+    /// Print the running configuration, or one of before.
+    #[command(after_help = "Examples:\n  \
+            lb-ctl config show > edge.yaml\n  \
+            lb-ctl config show --generation 7")]
+    Show {
+        /// The one that began this generation, as `config history` lists them.
+        #[arg(long, value_name = "N")]
+        generation: Option<u64>,
+    },
+    /// List the configurations that were in force, the newest first.
+    #[command(after_help = "Example:\n  lb-ctl config history")]
+    History,
+    /// Go back to a configuration that was in force; weights and drains by command stay.
+    ///
+    /// It is applied as a file would be: the plan is printed first, and it begins a new generation.
+    #[command(after_help = "Examples:\n  \
+            lb-ctl config rollback        # the one before the running one\n  \
+            lb-ctl config rollback 7 --dry-run")]
+    Rollback {
+        /// Generation that it began, as `config history` lists them.
+        generation: Option<u64>,
+        #[command(flatten)]
+        how: ApplyOptions,
+    },
     /// Show what `apply` would change. Exits 10 when there is something.
     #[command(after_help = "Example:\n  lb-ctl config diff edge.yaml")]
     Diff {
@@ -263,20 +284,36 @@ enum ConfigCommand {
     /// plan that removes something needs --yes.
     #[command(after_help = "Examples:\n  \
             lb-ctl config apply edge.yaml\n  \
-            lb-ctl config apply edge.yaml --expect-generation 7 --yes")]
+            lb-ctl config apply edge.yaml --expect-generation 7 --yes\n  \
+            lb-ctl config apply edge.yaml --max-moved 100    # half of a pool's servers are replaced")]
     Apply {
         /// Configuration file; - is stdin.
         file: PathBuf,
-        /// Print the plan and stop.
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask.
-        #[arg(short, long)]
-        yes: bool,
-        /// Refuse unless the running configuration has this generation.
-        #[arg(long, value_name = "N")]
-        expect_generation: Option<u64>,
+        #[command(flatten)]
+        how: ApplyOptions,
     },
+}
+
+/// How a configuration is applied.
+#[derive(Args, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ApplyOptions {
+    /// Print the plan and stop.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// Refuse unless the running configuration has this generation.
+    #[arg(long, value_name = "N")]
+    pub(crate) expect_generation: Option<u64>,
+    /// Refuse if more than this of a pool's hash space moves to other backends, 0..=100.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = MAX_MOVED_PERCENT,
+        value_parser = clap::value_parser!(u8).range(..=100)
+    )]
+    pub(crate) max_moved: u8,
 }
 
 fn timeout(text: &str) -> Result<Duration, String> {

@@ -10,7 +10,9 @@ mod drain;
 mod version;
 
 use hyper::Method;
-use lb_common::api::{Backend, Health, Item, List, Service, Status, Trace};
+use lb_common::api::{
+    Backend, ConfigText, ConfigVersion, Health, Item, List, Service, Status, Trace,
+};
 use serde::de::DeserializeOwned;
 
 use crate::args::{Options, Request};
@@ -61,9 +63,16 @@ pub(crate) fn run(
             context.list::<Health>(&format!("/v1/health?pool={pool}"), "checks")
         }
         Request::ConfigValidate(source) => config::validate(&context, &source),
-        Request::ConfigShow => config::show(&context),
+        Request::ConfigShow(None) => context.show::<Item<ConfigText>>("/v1/config"),
+        Request::ConfigShow(Some(generation)) => {
+            context.show::<Item<ConfigText>>(&format!("/v1/config/history/{generation}"))
+        }
+        Request::ConfigHistory => {
+            context.list::<ConfigVersion>("/v1/config/history", "configurations")
+        }
+        Request::ConfigRollback(generation, how) => config::rollback(&context, generation, &how),
         Request::ConfigDiff(source) => config::diff(&context, &source),
-        Request::ConfigApply(apply) => config::apply(&context, &apply),
+        Request::ConfigApply(source, how) => config::apply(&context, &source, &how),
         Request::Trace(trace) => {
             let answer: Document<Item<Trace>> =
                 context.client.send(&Method::POST, "/v1/trace", &trace)?;

@@ -43,6 +43,19 @@ pub(crate) enum CtlError {
         /// How many objects go.
         removals: usize,
     },
+    /// The plan moves more than it may.
+    #[error("{share} of the hash space of pool {pool} would move, and at most {max_percent}% may")]
+    MovesTooMuch {
+        /// The pool in which most would.
+        pool: String,
+        /// How much.
+        share: String,
+        /// How much may.
+        max_percent: u8,
+    },
+    /// There is nothing to go back to.
+    #[error("no configuration before the running one is kept")]
+    NoneBefore,
     /// The operator said no.
     #[error("not applied")]
     Declined,
@@ -109,8 +122,11 @@ impl CtlError {
             Self::Usage { .. } | Self::NeedsYes { .. } => Exit::Usage,
             Self::Client(error) => client_exit(error),
             Self::InvalidConfig(_) => Exit::InvalidConfig,
-            Self::Stale { .. } | Self::DrainTakenBack { .. } => Exit::Conflict,
+            Self::Stale { .. } | Self::DrainTakenBack { .. } | Self::MovesTooMuch { .. } => {
+                Exit::Conflict
+            }
             Self::DrainOverdue { .. } => Exit::TimedOut,
+            Self::NoneBefore => Exit::NotFound,
             Self::Read { .. }
             | Self::Declined
             | Self::Json { .. }
@@ -160,6 +176,8 @@ impl CtlError {
             | Self::NeedsYes { .. }
             | Self::DrainOverdue { .. }
             | Self::DrainTakenBack { .. }
+            | Self::MovesTooMuch { .. }
+            | Self::NoneBefore
             | Self::Declined => None,
         }
     }
@@ -172,12 +190,16 @@ impl CtlError {
             Self::DrainOverdue { .. } => Some(
                 "the drain goes on: wait longer with another --deadline, or end its flows with --force-at-deadline",
             ),
+            Self::MovesTooMuch { .. } => {
+                Some("if that is what you want, say so with --max-moved PERCENT")
+            }
             Self::DrainTakenBack { .. } => {
                 Some("somebody ran undrain; see `lb-ctl backend show POOL/NAME`")
             }
             Self::Usage { .. }
             | Self::Read { .. }
             | Self::InvalidConfig(_)
+            | Self::NoneBefore
             | Self::Declined
             | Self::Json { .. }
             | Self::Yaml { .. }

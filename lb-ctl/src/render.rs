@@ -23,6 +23,7 @@ use crate::error::CtlError;
 
 pub(crate) use backend::{change_line, drain_words};
 pub(crate) use config::{CheckedConfig, plan_text};
+pub(crate) use number::share;
 pub(crate) use status::Versions;
 pub(crate) use table::{Palette, Tone};
 

@@ -22,6 +22,8 @@ mod origin;
 mod path_mtu;
 #[path = "namespaces/ping.rs"]
 mod ping;
+#[path = "namespaces/plan.rs"]
+mod plan;
 #[path = "namespaces/traffic.rs"]
 mod traffic;
 #[path = "namespaces/two_interfaces.rs"]

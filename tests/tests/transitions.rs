@@ -60,5 +60,5 @@ fn apply(topology: &Topology, agent: &Agent, text: &str) -> Result<()> {
     let file = topology.dir().join("next.yaml");
     std::fs::write(&file, text).context("writing the next configuration")?;
     let file = file.to_str().context("the name of the next configuration")?;
-    agent.ctl(&["config", "apply", file, "--yes"]).map(drop)
+    agent.ctl(&["config", "apply", file, "--yes", "--max-moved", "100"]).map(drop)
 }

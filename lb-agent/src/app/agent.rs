@@ -11,6 +11,7 @@ use tracing::{error, info};
 
 use super::interfaces::{Interfaces, absences};
 use super::next_hops::destinations;
+use super::program::load;
 use super::socket::Socket;
 use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
@@ -24,10 +25,11 @@ use crate::core::settings::Settings;
 use crate::core::tables::Tables;
 use crate::core::target::{Ways, keep_leaving, mark_down, target};
 use crate::core::way::below_vlans;
-use crate::io::bpf::{Attachments, Datapath, LoadOptions};
+use crate::io::bpf::{Attachments, Datapath};
 use crate::io::capabilities;
 use crate::io::datapath_log::Forwarding;
 use crate::io::files;
+use crate::io::history::History;
 use crate::io::host::Host;
 use crate::io::netlink::{Changes, Netlink, Routes, Seen};
 use crate::io::pins::Pins;
@@ -40,6 +42,8 @@ pub(super) struct Agent {
     pub(super) started_at: SystemTime,
     pub(super) pins: Pins,
     pub(super) state_file: StateFile,
+    /// Configurations that were in force.
+    pub(super) history: History,
     pub(super) netlink: Netlink,
     pub(super) datapath: Datapath,
     /// What the loaded program was loaded with.
@@ -93,6 +97,13 @@ pub(super) struct Prepared {
     pub(super) settings: Settings,
 }
 
+impl Prepared {
+    /// The tables as they will be.
+    pub(super) const fn tables(&self) -> &Tables {
+        &self.derived.tables
+    }
+}
+
 impl Agent {
     /// Reads the configuration, adopts or makes the maps, attaches, and brings all up to date.
     /// A start that fails leaves the kernel as it found it.
@@ -102,6 +113,7 @@ impl Agent {
         capabilities::check()?;
         let state_file = StateFile::new(&options.state_dir)?;
         let state = state_file.load()?;
+        let history = History::of(&options.state_dir);
         // Before anything is loaded: another agent may be listening.
         let socket = Socket::listen(&options.socket).await?;
         let (netlink, changes) = Netlink::connect().await?;
@@ -112,13 +124,7 @@ impl Agent {
         let new_pins = pins.undo_unless_kept();
         let host = host_with_room_for(&desired.limits);
         let settings = Settings::of(&desired);
-        let datapath = Datapath::load(&LoadOptions {
-            pins: Some(&pins),
-            limits: desired.limits,
-            hash_seed: desired.hash_seed,
-            settings,
-            log_level: options.datapath_log_level,
-        })?;
+        let datapath = load(&pins, &desired, settings, options.datapath_log_level)?;
         if !datapath.adopted {
             options.refuse_absent(&interfaces.absent)?;
         }
@@ -132,6 +138,7 @@ impl Agent {
             started_at: time_of_day(),
             pins,
             state_file,
+            history,
             netlink,
             datapath,
             settings,
@@ -154,6 +161,7 @@ impl Agent {
             not_attached: BTreeMap::new(),
         };
         agent.take_over()?;
+        agent.keep_first_version();
         new_pins.keep();
         Ok((agent, changes, socket))
     }
@@ -290,8 +298,9 @@ fn host_with_room_for(limits: &Limits) -> Host {
     host
 }
 
-#[expect(clippy::disallowed_methods, reason = "shown by status; nothing is decided by it")]
-fn time_of_day() -> SystemTime {
+/// The time of day.
+#[expect(clippy::disallowed_methods, reason = "shown to people; nothing is decided by it")]
+pub(super) fn time_of_day() -> SystemTime {
     SystemTime::now()
 }
 

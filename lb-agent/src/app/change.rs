@@ -8,17 +8,19 @@
 
 use std::sync::Arc;
 
-use lb_common::api::{ConfigDiff, ConfigRequest, Problem};
+use lb_common::api::{ConfigDiff, ConfigRequest, Move, Problem};
 use lb_common::config::{self, Desired, Weight};
 use tracing::{error, info};
 
 use super::agent::{Agent, Prepared, text_hash};
+use super::history::Source;
 use super::interfaces::{Interfaces, absences};
 use super::next_hops::destinations;
 use super::program::Programs;
-use super::{AgentError, health, views};
+use super::{AgentError, flows, health, history, views};
 use crate::core::diff::diff;
 use crate::core::health::Checks;
+use crate::core::moves::{Moved, moved};
 use crate::core::naming::Naming;
 use crate::core::overrides::{Change, Overrides};
 use crate::io::api_server::{Answer, Request};
@@ -42,6 +44,8 @@ impl Agent {
                 self.override_backend(&pool, &name, Change::Drain(None))
             }
             Request::Config => views::config(self),
+            Request::History => history::list(self),
+            Request::Version { generation } => history::show(self, generation),
             Request::Diff(request) => self.diff(&request).await,
             Request::Apply(request) => self.apply(&request).await,
             Request::Trace(request) => self.trace(&request),
@@ -56,7 +60,7 @@ impl Agent {
         let read = files::read(&self.options.config).map_err(AgentError::from);
         let parsed = read.and_then(|text| Ok((config::parse(&origin, &text)?, text)));
         let outcome = match parsed {
-            Ok((desired, text)) => self.change_to(desired, text, Source::File).await,
+            Ok((desired, text)) => self.reload_as(desired, text).await,
             Err(error) => Err(error),
         };
         match outcome {
@@ -70,6 +74,28 @@ impl Agent {
                 error!(error, "reload refused; the running configuration stays");
             }
         }
+    }
+
+    /// The agent's own file is the truth, as at a start: nothing is too much.
+    async fn reload_as(&mut self, desired: Desired, text: String) -> Result<usize, AgentError> {
+        let considered = self.consider(&desired).await?;
+        self.change_to((desired, considered), text, Source::Reload)
+    }
+
+    /// How much of the pools' hash space a configuration moves.
+    fn moved(&self, desired: &Desired, considered: &Considered) -> Vec<Moved> {
+        let tables = considered.prepared.tables();
+        moved((&self.desired, &self.derived.tables), (desired, tables))
+    }
+
+    fn moves(&self, moved: &[Moved]) -> Vec<Move> {
+        let to_move = |moved: &Moved| Move {
+            pool: moved.pool.clone(),
+            share: moved.share(),
+            keeps_flows: moved.keeps_flows,
+            flows_pinned: flows::flows_of_pool(self, &moved.pool),
+        };
+        moved.iter().map(to_move).collect()
     }
 
     fn set_weight(&mut self, pool: &str, name: &str, weight: Option<u32>) -> Answer {
@@ -112,20 +138,25 @@ impl Agent {
     async fn diff(&self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
         let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
-        self.consider(&desired).await.map_err(refused)?;
+        let considered = self.consider(&desired).await.map_err(refused)?;
         let changes = diff(&self.desired, &desired);
-        views::item(self, "ConfigDiff", ConfigDiff { changes, applied: false })
+        let moves = self.moves(&self.moved(&desired, &considered));
+        views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: false })
     }
 
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
         let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
+        let considered = self.consider(&desired).await.map_err(refused)?;
+        let in_pools = self.moved(&desired, &considered);
+        limit_moves(&in_pools, request.max_moved_percent).map_err(refused)?;
         let changes = diff(&self.desired, &desired);
+        let moves = self.moves(&in_pools);
         let text = request.text.clone();
-        self.change_to(desired, text, Source::Api).await.map_err(refused)?;
+        self.change_to((desired, considered), text, Source::Apply).map_err(refused)?;
         self.reload_failure = None;
         info!(changes = changes.len(), generation = self.state.generation, "configuration applied");
-        views::item(self, "ConfigDiff", ConfigDiff { changes, applied: true })
+        views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: true })
     }
 
     fn expect_generation(&self, request: &ConfigRequest) -> Result<(), Problem> {
@@ -158,32 +189,35 @@ impl Agent {
         Ok(Considered { interfaces, seen, overrides, checks, prepared })
     }
 
-    /// Makes a configuration the running one; the number of changes.
-    async fn change_to(
+    /// Makes a configuration that has been thought through the running one; the number of changes.
+    fn change_to(
         &mut self,
-        desired: Desired,
+        (desired, considered): (Desired, Considered),
         text: String,
         source: Source,
     ) -> Result<usize, AgentError> {
-        let Considered { interfaces, seen, overrides, checks, prepared } =
-            self.consider(&desired).await?;
+        let Considered { interfaces, seen, overrides, checks, prepared } = considered;
         let changes = diff(&self.desired, &desired).len();
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
         let attached = self.attach_all(&desired, &interfaces)?;
         let generation = self.state.generation + u64::from(changes > 0);
         let state = State { generation, overrides, configuration: text_hash(&text) };
-        let file = (source == Source::Api).then_some(text.as_str());
+        let file = (source == Source::Apply).then_some(text.as_str());
         if let Err(error) = self.put_in_force(state, file, programs, prepared) {
             self.undo_attach(&attached);
             return Err(error);
         }
+        let is_new = text != self.text;
         (self.desired, self.text) = (desired, text);
         (self.routes, self.ways) = (seen.routes, seen.ways);
         self.health = checks;
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));
         self.interfaces = interfaces;
+        if is_new {
+            self.keep_version(source, changes);
+        }
         Ok(changes)
     }
 
@@ -230,6 +264,15 @@ impl Agent {
     }
 }
 
+/// Refuses what moves more of a pool than it may.
+fn limit_moves(moved: &[Moved], max_percent: u8) -> Result<(), AgentError> {
+    let most = moved.iter().max_by_key(|moved| moved.percent());
+    most.filter(|most| most.percent() > max_percent).map_or(Ok(()), |most| {
+        let (pool, percent) = (most.pool.clone(), most.percent());
+        Err(AgentError::MovesTooMuch { pool, percent, max_percent })
+    })
+}
+
 /// A configuration that has been thought through.
 struct Considered {
     interfaces: Interfaces,
@@ -243,15 +286,6 @@ fn log_undo(undone: Result<(), AgentError>) {
     if let Err(error) = undone {
         error!(error = &error as &dyn std::error::Error, "cannot undo a change that failed");
     }
-}
-
-/// Where a configuration comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Source {
-    /// The agent's own file, read again.
-    File,
-    /// A client; the agent's own file follows.
-    Api,
 }
 
 /// The problem document of a change that could not be made.

@@ -36,6 +36,18 @@ pub enum AgentError {
         /// The field.
         field: &'static str,
     },
+    /// More of a pool's hash space would move than may.
+    #[error(
+        "{percent} % of the hash space of pool {pool} would move, and at most {max_percent} % may"
+    )]
+    MovesTooMuch {
+        /// The pool, or the one of several in which most would.
+        pool: String,
+        /// How much.
+        percent: u8,
+        /// How much may.
+        max_percent: u8,
+    },
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
@@ -88,6 +100,7 @@ impl AgentError {
             | Self::Table(_) => 5,
             Self::Pins(error) | Self::Bpf(BpfError::Pins(error)) => pins_exit_code(error),
             Self::Fixed { .. }
+            | Self::MovesTooMuch { .. }
             | Self::State(StateError::Locked { .. })
             | Self::Api(ApiError::InUse { .. })
             | Self::Origin(OriginError::Occupied { .. })
@@ -112,6 +125,9 @@ impl AgentError {
             }
             Self::NoInterface { .. } => "see the names with `ip link`, and correct the file",
             Self::Fixed { .. } => "restart the agent; for limits, after `lb-agent detach`",
+            Self::MovesTooMuch { .. } => {
+                "see `lb-ctl config diff FILE`; if that is what you want, `lb-ctl config apply FILE --max-moved 100`"
+            }
             Self::File(_) => "check the path and its permissions",
             Self::State(StateError::Locked { .. }) => {
                 "stop the other agent, or give this one its own --pin-dir, --socket and --state-dir"

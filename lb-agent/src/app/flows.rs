@@ -1,6 +1,6 @@
 //! What the API says of pinned flows, and of backends that are only there for theirs.
 
-use lb_common::abi::BackendIndex;
+use lb_common::abi::{BackendEntry, BackendIndex};
 use lb_common::api::{Backend, Operator, PinStatus, Traffic};
 use lb_common::verdict::PinEvent;
 
@@ -24,6 +24,14 @@ pub(super) fn pin_status(agent: &Agent) -> Result<PinStatus, MapsError> {
 /// Flows pinned to a backend, as the last sweep counted them.
 pub(super) fn flows_of(agent: &Agent, index: Option<BackendIndex>) -> u64 {
     index.and_then(|index| agent.transitions.flows.get(&index)).copied().unwrap_or(0)
+}
+
+/// Flows pinned to the backends of a pool, those that are leaving included.
+pub(super) fn flows_of_pool(agent: &Agent, pool: &str) -> u64 {
+    let pool = agent.derived.naming.ids.pool(pool);
+    let is_its = |(_, entry): &(&BackendIndex, &BackendEntry)| pool == Some(entry.pool.into());
+    let backends = agent.observed.backends.iter().filter(is_its);
+    backends.map(|(index, _)| flows_of(agent, Some(*index))).sum()
 }
 
 /// Those of the `leaving` backends that are a pool's: they have left the configuration and still

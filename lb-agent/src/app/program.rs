@@ -6,14 +6,16 @@
 //! new one after it. Both are loaded before anything is touched: whatever the kernel refuses, it
 //! refuses in time. On each interface one replaces the other between two packets.
 
+use lb_common::config::Desired;
 use tracing::{error, info, warn};
 
 use super::AgentError;
 use super::agent::{Agent, Prepared};
 use crate::core::settings::Settings;
-use crate::io::bpf::{Datapath, LoadOptions};
+use crate::io::bpf::{BpfError, Datapath, LoadOptions};
 use crate::io::datapath_log;
 use crate::io::maps::shapes;
+use crate::io::pins::Pins;
 
 /// A loaded program, with what it was loaded with.
 pub(super) struct Program {
@@ -28,6 +30,17 @@ pub(super) struct Programs {
     between: Option<Program>,
     /// From then on.
     after: Option<Program>,
+}
+
+/// Loads the program for a configuration, on the pinned maps.
+pub(super) fn load(
+    pins: &Pins,
+    desired: &Desired,
+    settings: Settings,
+    log_level: u8,
+) -> Result<Datapath, BpfError> {
+    let (limits, hash_seed) = (desired.limits, desired.hash_seed);
+    Datapath::load(&LoadOptions { pins: Some(pins), limits, hash_seed, settings, log_level })
 }
 
 impl Agent {
@@ -56,13 +69,8 @@ impl Agent {
 
     fn load(&self, settings: Settings) -> Result<Program, AgentError> {
         self.pins.require(&shapes(&self.desired.limits))?;
-        let mut datapath = Datapath::load(&LoadOptions {
-            pins: Some(&self.pins),
-            limits: self.desired.limits,
-            hash_seed: self.desired.hash_seed,
-            settings,
-            log_level: self.options.datapath_log_level,
-        })?;
+        let log_level = self.options.datapath_log_level;
+        let mut datapath = load(&self.pins, &self.desired, settings, log_level)?;
         datapath.adopted = self.datapath.adopted;
         Ok(Program { settings, datapath })
     }

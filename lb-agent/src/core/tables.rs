@@ -98,6 +98,13 @@ impl Tables {
         self.by_pool.get(pool).map(|built| Arc::clone(&built.slots)).unwrap_or_default()
     }
 
+    /// The backends of a pool with their names.
+    pub fn indices(&self, pool: &str) -> impl Iterator<Item = (&str, BackendIndex)> {
+        let built = self.by_pool.get(pool).into_iter();
+        let entries = built.flat_map(|built| &built.inputs.entries);
+        entries.map(|(name, _, index)| (name.as_str(), *index))
+    }
+
     /// A pool's rotation; none of an unknown pool.
     pub fn rotation(&self, pool: &str) -> Rotation {
         self.by_pool.get(pool).map(|built| built.rotation.clone()).unwrap_or_default()

@@ -76,6 +76,13 @@ pub enum Request {
     },
     /// The running configuration.
     Config,
+    /// The configurations that were in force.
+    History,
+    /// One of them.
+    Version {
+        /// The generation that it began.
+        generation: u64,
+    },
     /// What another configuration would change.
     Diff(lb_common::api::ConfigRequest),
     /// Change to another configuration.

@@ -6,6 +6,8 @@ use std::string::String;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::MAX_MOVED_PERCENT;
+
 /// `PUT /v1/backends/{pool}/{name}/weight`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +43,15 @@ pub struct ConfigRequest {
     /// Refuse with 409 unless the running configuration has this generation.
     #[serde(default)]
     pub expect_generation: Option<u64>,
+    /// Refuse to apply with 409 if more than this of a pool's hash space moves, in percent. Default:
+    /// 50.
+    #[serde(default = "max_moved_percent")]
+    #[schema(maximum = 100)]
+    pub max_moved_percent: u8,
+}
+
+const fn max_moved_percent() -> u8 {
+    MAX_MOVED_PERCENT
 }
 
 /// `GET /v1/backends?pool=NAME`.

@@ -245,49 +245,6 @@ pub enum NextHopState {
     Unresolved,
 }
 
-/// `GET /v1/config`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ConfigText {
-    /// Path of the file.
-    pub file: String,
-    /// The text that is running, YAML.
-    pub text: String,
-}
-
-/// `POST /v1/config/diff` and `/apply`.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct ConfigDiff {
-    /// Changes as one reads them, not as they are carried out: what comes or changes, by kind
-    /// (node, cluster, limits, interfaces, pools, backends, services), then what goes. Empty when
-    /// nothing differs.
-    pub changes: Vec<Change>,
-    /// True when they were carried out (apply), false when only computed (diff).
-    pub applied: bool,
-}
-
-/// One difference between the running configuration and another.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
-pub struct Change {
-    /// What happens to the object.
-    pub kind: ChangeKind,
-    /// `service web`, `backend web/web-1`, `pool web`, `interface eth0`, `node`.
-    pub object: String,
-    /// What changes, in words: `weight 100 -> 50`. Empty when the whole object comes or goes.
-    pub detail: String,
-}
-
-/// What happens to an object.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeKind {
-    /// It comes.
-    Add,
-    /// It goes.
-    Remove,
-    /// It stays, changed.
-    Modify,
-}
-
 /// `POST /v1/trace`: what the loaded program does with a packet, and why.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Trace {

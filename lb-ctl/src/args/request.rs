@@ -12,8 +12,8 @@ use lb_common::api::TraceRequest;
 use lb_common::config::Weight;
 
 use super::{
-    BackendCommand, BackendRef, Cli, Color, Command, ConfigCommand, Format, HealthCommand,
-    ObjectName, ServiceCommand,
+    ApplyOptions, BackendCommand, BackendRef, Cli, Color, Command, ConfigCommand, Format,
+    HealthCommand, ObjectName, ServiceCommand,
 };
 
 /// One run of `lb-ctl`.
@@ -67,12 +67,16 @@ pub(crate) enum Request {
     HealthList(Option<ObjectName>),
     /// `config validate`
     ConfigValidate(Source),
-    /// `config show`
-    ConfigShow,
+    /// `config show`, of what is running or of what began a generation
+    ConfigShow(Option<u64>),
+    /// `config history`
+    ConfigHistory,
+    /// `config rollback`; `None` goes back to the one before the running one
+    ConfigRollback(Option<u64>, ApplyOptions),
     /// `config diff`
     ConfigDiff(Source),
     /// `config apply`
-    ConfigApply(Apply),
+    ConfigApply(Source, ApplyOptions),
     /// `trace`
     Trace(TraceRequest),
     /// `doctor`
@@ -107,19 +111,6 @@ impl From<PathBuf> for Source {
     fn from(path: PathBuf) -> Self {
         if path == Path::new("-") { Self::Stdin } else { Self::File(path) }
     }
-}
-
-/// `config apply`.
-#[derive(PartialEq, Eq, Debug)]
-pub(crate) struct Apply {
-    /// The configuration.
-    pub(crate) source: Source,
-    /// Print the plan and stop.
-    pub(crate) dry_run: bool,
-    /// Do not ask.
-    pub(crate) yes: bool,
-    /// Generation the running configuration must have.
-    pub(crate) expect_generation: Option<u64>,
 }
 
 /// Reads the command line.
@@ -180,11 +171,11 @@ fn backend(command: BackendCommand) -> Request {
 fn config(command: ConfigCommand) -> Request {
     match command {
         ConfigCommand::Validate { file } => Request::ConfigValidate(file.into()),
-        ConfigCommand::Show => Request::ConfigShow,
+        ConfigCommand::Show { generation } => Request::ConfigShow(generation),
+        ConfigCommand::History => Request::ConfigHistory,
+        ConfigCommand::Rollback { generation, how } => Request::ConfigRollback(generation, how),
         ConfigCommand::Diff { file } => Request::ConfigDiff(file.into()),
-        ConfigCommand::Apply { file, dry_run, yes, expect_generation } => {
-            Request::ConfigApply(Apply { source: file.into(), dry_run, yes, expect_generation })
-        }
+        ConfigCommand::Apply { file, how } => Request::ConfigApply(file.into(), how),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::CommandFactory as _;
 
-use super::{Apply, Cli, Color, Drain, Format, Request, Source, parse, wants_json};
+use super::{ApplyOptions, Cli, Color, Drain, Format, Request, Source, parse, wants_json};
 use crate::exit::Exit;
 
 fn words(line: &str) -> Vec<OsString> {
@@ -57,7 +57,9 @@ fn every_command_becomes_its_request() {
         ),
         ("lb-ctl backend undrain web/web-1", Request::BackendUndrain(web_1())),
         ("lb-ctl config validate -", Request::ConfigValidate(Source::Stdin)),
-        ("lb-ctl config show", Request::ConfigShow),
+        ("lb-ctl config show", Request::ConfigShow(None)),
+        ("lb-ctl config show --generation 7", Request::ConfigShow(Some(7))),
+        ("lb-ctl config history", Request::ConfigHistory),
         ("lb-ctl config diff a.yaml", Request::ConfigDiff(Source::File("a.yaml".into()))),
         ("lb-ctl doctor", Request::Doctor),
         ("lb-ctl completion zsh", Request::Completion(clap_complete::Shell::Zsh)),
@@ -69,14 +71,22 @@ fn every_command_becomes_its_request() {
 
 #[test]
 fn apply_takes_all_its_options() {
-    let expected = Apply {
-        source: Source::File("a.yaml".into()),
-        dry_run: true,
-        yes: true,
-        expect_generation: Some(7),
-    };
+    let how = ApplyOptions { dry_run: true, yes: true, expect_generation: Some(7), max_moved: 50 };
     let line = "lb-ctl config apply a.yaml --dry-run --yes --expect-generation 7";
-    assert_eq!(request(line), Request::ConfigApply(expected));
+    assert_eq!(request(line), Request::ConfigApply(Source::File("a.yaml".into()), how));
+}
+
+#[test]
+fn rollback_takes_the_options_of_apply() {
+    let mut how =
+        ApplyOptions { dry_run: false, yes: false, expect_generation: None, max_moved: 50 };
+    let line = "lb-ctl config rollback";
+    assert_eq!(request(line), Request::ConfigRollback(None, how.clone()));
+    how.yes = true;
+    how.max_moved = 100;
+    let line = "lb-ctl config rollback 7 --yes --max-moved 100";
+    assert_eq!(request(line), Request::ConfigRollback(Some(7), how));
+    assert!(refusal("lb-ctl config rollback 7 --max-moved 101").contains("101"));
 }
 
 #[test]

@@ -1,15 +1,18 @@
-//! `config validate`, `show`, `diff` and `apply`.
+//! `config validate`, `diff`, `apply` and `rollback`.
 //!
 //! `apply` shows the plan first and then asks for exactly that plan: the second request names the
 //! generation the plan was made against, so a change by somebody else in between is a conflict
 //! and not a surprise.
 
 use hyper::Method;
-use lb_common::api::{Change, ChangeKind, ConfigDiff, ConfigRequest, ConfigText, Item};
+use lb_common::api::{
+    ChangeKind, ConfigDiff, ConfigRequest, ConfigText, ConfigVersion, Item, List,
+    MAX_MOVED_PERCENT, Move,
+};
 use lb_common::config;
 
 use super::Context;
-use crate::args::{Apply, Source};
+use crate::args::{ApplyOptions, Source};
 use crate::client::Document;
 use crate::console::{ask, can_ask, read_stdin, say};
 use crate::error::CtlError;
@@ -44,19 +47,49 @@ pub(super) fn validate(context: &Context<'_>, source: &Source) -> Result<Exit, C
     context.print(&document)
 }
 
-pub(super) fn show(context: &Context<'_>) -> Result<Exit, CtlError> {
-    context.show::<Item<ConfigText>>("/v1/config")
-}
-
 pub(super) fn diff(context: &Context<'_>, source: &Source) -> Result<Exit, CtlError> {
-    let plan = ask_plan(context, read(source)?, None)?.1;
+    let plan = ask_plan(context, read(source)?, None, MAX_MOVED_PERCENT)?.1;
     context.print(&plan)?;
     Ok(if plan.typed.item.changes.is_empty() { Exit::Ok } else { Exit::Differences })
 }
 
-pub(super) fn apply(context: &Context<'_>, apply: &Apply) -> Result<Exit, CtlError> {
-    let file = read(&apply.source)?;
-    let (mut request, plan) = ask_plan(context, file, apply.expect_generation)?;
+/// Goes back to the configuration that began a generation, or to the one before the running one.
+pub(super) fn rollback(
+    context: &Context<'_>,
+    generation: Option<u64>,
+    how: &ApplyOptions,
+) -> Result<Exit, CtlError> {
+    let generation = match generation {
+        Some(generation) => generation,
+        None => one_before(context)?,
+    };
+    let path = format!("/v1/config/history/{generation}");
+    let ConfigText { file, text } = context.client.fetch::<Item<ConfigText>>(&path)?.typed.item;
+    apply_file(context, ConfigFile { origin: file, text }, how)
+}
+
+/// Generation that the configuration before the running one began.
+fn one_before(context: &Context<'_>) -> Result<u64, CtlError> {
+    let history: Document<List<ConfigVersion>> = context.client.fetch("/v1/config/history")?;
+    let versions = history.typed.items.iter();
+    let mut from_running = versions.skip_while(|version| !version.running);
+    from_running.nth(1).map(|version| version.generation).ok_or(CtlError::NoneBefore)
+}
+
+pub(super) fn apply(
+    context: &Context<'_>,
+    source: &Source,
+    how: &ApplyOptions,
+) -> Result<Exit, CtlError> {
+    apply_file(context, read(source)?, how)
+}
+
+fn apply_file(
+    context: &Context<'_>,
+    file: ConfigFile,
+    apply: &ApplyOptions,
+) -> Result<Exit, CtlError> {
+    let (mut request, plan) = ask_plan(context, file, apply.expect_generation, apply.max_moved)?;
     let is_text = context.options.format.is_text();
     if apply.dry_run {
         return context.print(&plan);
@@ -65,7 +98,8 @@ pub(super) fn apply(context: &Context<'_>, apply: &Apply) -> Result<Exit, CtlErr
         context.print(&plan)?;
     }
     let generation = plan.typed.generation;
-    agree(context, apply, &plan.typed.item.changes, generation)?;
+    limit_moves(&plan.typed.item.moves, apply.max_moved)?;
+    agree(context, apply, &plan.typed.item, generation)?;
     request.expect_generation = Some(generation);
     let applied: Document<Item<ConfigDiff>> =
         context.client.send(&Method::POST, "/v1/config/apply", &request)?;
@@ -84,9 +118,10 @@ fn ask_plan(
     context: &Context<'_>,
     file: ConfigFile,
     expect_generation: Option<u64>,
+    max_moved_percent: u8,
 ) -> Result<(ConfigRequest, Document<Item<ConfigDiff>>), CtlError> {
     let ConfigFile { origin, text } = file;
-    let request = ConfigRequest { text, origin, expect_generation };
+    let request = ConfigRequest { text, origin, expect_generation, max_moved_percent };
     let plan: Document<Item<ConfigDiff>> =
         context.client.send(&Method::POST, "/v1/config/diff", &request)?;
     let found = plan.typed.generation;
@@ -96,13 +131,24 @@ fn ask_plan(
     }
 }
 
+/// Refuses what the agent would refuse, before anybody is asked.
+fn limit_moves(moves: &[Move], max_percent: u8) -> Result<(), CtlError> {
+    let above = moves.iter().filter(|moved| moved.share * 100.0 > f64::from(max_percent));
+    let most = above.max_by(|one, other| one.share.total_cmp(&other.share));
+    most.map_or(Ok(()), |most| {
+        let (pool, share) = (most.pool.clone(), render::share(most.share));
+        Err(CtlError::MovesTooMuch { pool, share, max_percent })
+    })
+}
+
 /// Ends well when the plan may be carried out.
 fn agree(
     context: &Context<'_>,
-    apply: &Apply,
-    changes: &[Change],
+    apply: &ApplyOptions,
+    plan: &ConfigDiff,
     generation: u64,
 ) -> Result<(), CtlError> {
+    let changes = &plan.changes;
     if apply.yes || changes.is_empty() {
         return Ok(());
     }
@@ -112,7 +158,7 @@ fn agree(
     }
     if !context.options.format.is_text() {
         // The plan goes where the question goes: stdout is for the one document of the result.
-        say(&plan_text(changes, generation, Palette::new(false)));
+        say(&plan_text(plan, generation, Palette::new(false)));
     }
     if ask("Apply this plan?")? { Ok(()) } else { Err(CtlError::Declined) }
 }

@@ -1,9 +1,9 @@
 //! `config show`, `diff`, `apply` and `validate`.
 
-use lb_common::api::{Change, ChangeKind, ConfigDiff, ConfigText, Item};
+use lb_common::api::{ChangeKind, ConfigDiff, ConfigText, ConfigVersion, Item, List, Move};
 use serde::Serialize;
 
-use super::number::bytes;
+use super::number::{bytes, count, share};
 use super::table::{Cell, Palette, Table, Tone};
 use super::{LocalItem, View};
 use crate::error::plural;
@@ -24,9 +24,29 @@ impl View for Item<ConfigText> {
     }
 }
 
+impl View for List<ConfigVersion> {
+    fn text(&self, _wide: bool, palette: Palette) -> String {
+        let mut table = Table::new(&["GENERATION", "APPLIED", "BY", "CHANGES", ""]);
+        for version in &self.items {
+            table.row(vec![
+                version.generation.to_string().into(),
+                version.applied_at.as_str().into(),
+                version.source.as_str().into(),
+                version.changes.to_string().into(),
+                Cell::toned(if version.running { "running" } else { "" }, Tone::Good),
+            ]);
+        }
+        if self.items.is_empty() { String::new() } else { table.text(palette) }
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.items.iter().map(|version| format!("generation/{}", version.generation)).collect()
+    }
+}
+
 impl View for Item<ConfigDiff> {
     fn text(&self, _wide: bool, palette: Palette) -> String {
-        plan_text(&self.item.changes, self.generation, palette)
+        plan_text(&self.item, self.generation, palette)
     }
 
     fn names(&self) -> Vec<String> {
@@ -34,8 +54,9 @@ impl View for Item<ConfigDiff> {
     }
 }
 
-/// The changes as a table, and their number.
-pub(crate) fn plan_text(changes: &[Change], generation: u64, palette: Palette) -> String {
+/// The changes as a table, and their number; then what moves.
+pub(crate) fn plan_text(plan: &ConfigDiff, generation: u64, palette: Palette) -> String {
+    let changes = &plan.changes;
     if changes.is_empty() {
         return format!("No differences from generation {generation}.\n");
     }
@@ -54,12 +75,30 @@ pub(crate) fn plan_text(changes: &[Change], generation: u64, palette: Palette) -
     }
     let number = |kind| changes.iter().filter(|change| change.kind == kind).count();
     format!(
-        "{}\nPlan against generation {generation}: {} to add, {} to modify, {} to remove.\n",
+        "{}\nPlan against generation {generation}: {} to add, {} to modify, {} to remove.\n{}",
         table.text(palette),
         number(ChangeKind::Add),
         number(ChangeKind::Modify),
-        number(ChangeKind::Remove)
+        number(ChangeKind::Remove),
+        moves_text(&plan.moves),
     )
+}
+
+/// What moves, a line for each pool.
+fn moves_text(moves: &[Move]) -> String {
+    let line = |moved: &Move| {
+        let fate = if moved.keeps_flows {
+            "flows of before stay where they are"
+        } else {
+            "flows of before move too, and break"
+        };
+        let pinned = match moved.flows_pinned {
+            0 => String::new(),
+            flows => format!(" ({} pinned now)", count(flows)),
+        };
+        format!("{} of pool {} moves; {fate}{pinned}.\n", share(moved.share), moved.pool)
+    };
+    moves.iter().map(line).collect()
 }
 
 /// What a valid configuration file holds.

@@ -33,7 +33,7 @@ pub(super) fn bytes(value: u64) -> String {
 }
 
 /// A share of 0..=1: `33.3%`.
-pub(super) fn share(value: f64) -> String {
+pub(crate) fn share(value: f64) -> String {
     format!("{:.1}%", value * 100.0)
 }
 

@@ -9,7 +9,7 @@ use nix::pty::openpty;
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, Answer};
-use crate::run::{BINARY, Ran, backend, command, diff, item, problem, run, run_with_stdin};
+use crate::run::{BINARY, Ran, backend, command, diff, item, list, problem, run, run_with_stdin};
 
 const DIFF: &str = "POST /v1/config/diff";
 const APPLY: &str = "POST /v1/config/apply";
@@ -128,8 +128,67 @@ fn diff_reads_stdin() {
     let (agent, _directory, _file) = with_plan(&[]);
     let ran = run_with_stdin(&agent.socket(), "config diff -", "services: []\n");
     ran.expect_quiet(0);
-    let sent = json!({"text": "services: []\n", "origin": "<stdin>", "expect_generation": null});
+    let sent = json!({
+        "text": "services: []\n", "origin": "<stdin>", "expect_generation": null,
+        "max_moved_percent": 50
+    });
     assert_eq!(agent.asked()[0].body, sent);
+}
+
+#[test]
+fn a_plan_that_moves_too_much_is_refused_before_anything_is_asked() {
+    let mut plan = diff(&[("remove", "backend web/web-1")], false);
+    plan["item"]["moves"] =
+        json!([{"pool": "web", "share": 0.67, "keeps_flows": true, "flows_pinned": 0}]);
+    let applied = diff(&[("remove", "backend web/web-1")], true);
+    let agent = Agent::start([(DIFF, ok(plan)), (APPLY, ok(applied))]);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("edge.yaml");
+    std::fs::write(&file, "pools: []\n").unwrap();
+    let line = format!("config apply {} --yes", file.display());
+    let Ran { code, err, .. } = run(&agent.socket(), &line);
+    assert_eq!(code, 6, "{err}");
+    assert!(err.contains("67.0% of the hash space of pool web would move"), "{err}");
+    assert_eq!(agent.lines(), [DIFF]);
+
+    let Ran { code, err, .. } = run(&agent.socket(), &format!("{line} --max-moved 70"));
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(agent.asked().last().unwrap().body["max_moved_percent"], json!(70));
+}
+
+/// Generations, the newest first, and which of them is running.
+fn history(versions: &[(u64, bool)]) -> Answer {
+    let version = |(generation, running): &(u64, bool)| {
+        json!({
+            "generation": generation, "applied_at": "2026-11-21T10:00:00Z", "source": "apply",
+            "changes": 1, "running": running
+        })
+    };
+    ok(list("ConfigVersionList", &versions.iter().map(version).collect::<Vec<_>>()))
+}
+
+#[test]
+fn rollback_applies_the_configuration_before_the_running_one() {
+    let old = item("Config", &json!({"file": "generation 4", "text": "pools: []\n"}));
+    let mut applied = diff(&[("modify", "pool web")], true);
+    applied["generation"] = json!(8);
+    let agent = Agent::start([
+        ("GET /v1/config/history", history(&[(9, false), (7, true), (4, false), (2, false)])),
+        ("GET /v1/config/history/4", ok(old)),
+        (DIFF, ok(diff(&[("modify", "pool web")], false))),
+        (APPLY, ok(applied)),
+    ]);
+    let out = run(&agent.socket(), "config rollback --yes").expect_quiet(0);
+    assert!(out.ends_with("Applied: generation 8 is running.\n"), "{out}");
+    let sent = agent.asked().pop().unwrap().body;
+    assert_eq!((&sent["text"], &sent["origin"]), (&json!("pools: []\n"), &json!("generation 4")));
+}
+
+#[test]
+fn rollback_without_anything_before_says_so() {
+    let agent = Agent::start([("GET /v1/config/history", history(&[(7, true)]))]);
+    let err = run(&agent.socket(), "config rollback").expect_error(4);
+    assert!(err.contains("no configuration before the running one is kept"), "{err}");
 }
 
 #[test]

@@ -51,7 +51,10 @@ fn apply(topology: &Topology, files: &AgentFiles, text: &str, code: i32) -> Resu
     let file = topology.dir().join("new.yaml");
     fs::write(&file, text)?;
     let file = file.display().to_string();
-    Ok(files.ctl(&["config", "apply", "--yes", &file])?.with_code(code)?.stderr)
+    Ok(files
+        .ctl(&["config", "apply", "--yes", "--max-moved", "100", &file])?
+        .with_code(code)?
+        .stderr)
 }
 
 #[test]

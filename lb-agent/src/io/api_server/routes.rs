@@ -9,8 +9,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lb_common::api::{
-    Backend, ConfigDiff, ConfigRequest, ConfigText, DetailQuery, DrainRequest, Finding, Health,
-    Item, List, Problem, REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest, WeightRequest,
+    Backend, ConfigDiff, ConfigRequest, ConfigText, ConfigVersion, DetailQuery, DrainRequest,
+    Finding, Health, Item, List, Problem, REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest,
+    WeightRequest,
 };
 use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
@@ -25,8 +26,8 @@ type Calls = State<Caller>;
 #[openapi(
     info(title = "Load balancer control API", description = "JSON over HTTP on a Unix socket."),
     paths(
-        status, services, service, backends, backend, weight, drain, undrain, health, config, diff,
-        apply, trace, doctor
+        status, services, service, backends, backend, weight, drain, undrain, health, config,
+        history, version, diff, apply, trace, doctor
     ),
     components(schemas(Problem))
 )]
@@ -50,6 +51,8 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/backends/{pool}/{name}/undrain", post(undrain))
         .route("/v1/health", get(health))
         .route("/v1/config", get(config))
+        .route("/v1/config/history", get(history))
+        .route("/v1/config/history/{generation}", get(version))
         .route("/v1/config/diff", post(diff))
         .route("/v1/config/apply", post(apply))
         .route("/v1/trace", post(trace))
@@ -204,6 +207,19 @@ async fn undrain(calls: Calls, Named((pool, name)): Named<(String, String)>) -> 
 #[utoipa::path(get, path = "/v1/config", responses((status = 200, body = Item<ConfigText>)))]
 async fn config(calls: Calls) -> Response {
     ask(calls, Request::Config).await
+}
+
+#[utoipa::path(get, path = "/v1/config/history",
+    responses((status = 200, body = List<ConfigVersion>)))]
+async fn history(calls: Calls) -> Response {
+    ask(calls, Request::History).await
+}
+
+#[utoipa::path(get, path = "/v1/config/history/{generation}",
+    params(("generation" = u64, Path)),
+    responses((status = 200, body = Item<ConfigText>), (status = 404, body = Problem)))]
+async fn version(calls: Calls, Named(generation): Named<u64>) -> Response {
+    ask(calls, Request::Version { generation }).await
 }
 
 #[utoipa::path(post, path = "/v1/config/diff", request_body = ConfigRequest,

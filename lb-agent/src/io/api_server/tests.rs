@@ -112,6 +112,7 @@ async fn each_path_asks_the_loop_for_its_own_thing() {
         text: "node: {}".to_owned(),
         origin: "edge.yaml".to_owned(),
         expect_generation: Some(7),
+        max_moved_percent: 50,
     };
     let trace = TraceRequest {
         source: "198.51.100.7:40000".parse().unwrap(),
@@ -150,6 +151,8 @@ async fn each_path_asks_the_loop_for_its_own_thing() {
         ),
         ("POST", format!("{backend}/undrain"), "", Request::Undrain { pool, name }),
         ("GET", "/v1/config".to_owned(), "", Request::Config),
+        ("GET", "/v1/config/history".to_owned(), "", Request::History),
+        ("GET", "/v1/config/history/7".to_owned(), "", Request::Version { generation: 7 }),
         ("POST", "/v1/config/diff".to_owned(), &config_body, Request::Diff(config.clone())),
         ("POST", "/v1/config/apply".to_owned(), &config_body, Request::Apply(config)),
         ("POST", "/v1/trace".to_owned(), &trace_body, Request::Trace(trace)),
@@ -180,7 +183,7 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 14);
+    assert_eq!(routed.len(), 16);
 }
 
 #[tokio::test]

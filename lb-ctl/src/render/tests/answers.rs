@@ -1,8 +1,8 @@
 //! Configuration, traces, findings, versions and problems as they are printed; and numbers.
 
 use lb_common::api::{
-    Change, ChangeKind, ConfigDiff, ConfigText, Finding, Item, Problem, ProblemItem, Severity,
-    Trace, TraceStep,
+    Change, ChangeKind, ConfigDiff, ConfigText, Finding, Item, Move, Problem, ProblemItem,
+    Severity, Trace, TraceStep,
 };
 
 use super::{item, list};
@@ -18,7 +18,11 @@ fn diff(kinds: &[(ChangeKind, &str, &str)]) -> Item<ConfigDiff> {
         object: (*object).to_owned(),
         detail: (*detail).to_owned(),
     };
-    item(ConfigDiff { changes: kinds.iter().map(change).collect(), applied: false })
+    item(ConfigDiff {
+        changes: kinds.iter().map(change).collect(),
+        moves: Vec::new(),
+        applied: false,
+    })
 }
 
 #[test]
@@ -38,6 +42,23 @@ Plan against generation 7: 1 to add, 1 to modify, 1 to remove.
 ";
     assert_eq!(diff.text(false, Palette::PLAIN), expected);
     assert_eq!(diff.names(), ["backend/web/web-3", "backend/web/web-1", "service/old"]);
+}
+
+#[test]
+fn a_diff_says_what_moves_and_what_becomes_of_flows() {
+    let mut diff = diff(&[(ChangeKind::Remove, "backend web/web-3", "")]);
+    let moved = |pool: &str, share, keeps_flows, flows_pinned| Move {
+        pool: pool.to_owned(),
+        share,
+        keeps_flows,
+        flows_pinned,
+    };
+    diff.item.moves = vec![moved("api", 1.0, false, 0), moved("web", 0.335, true, 12)];
+    let text = diff.text(false, Palette::PLAIN);
+    let expected = "0 to add, 0 to modify, 1 to remove.\n\
+        100.0% of pool api moves; flows of before move too, and break.\n\
+        33.5% of pool web moves; flows of before stay where they are (12 pinned now).\n";
+    assert!(text.ends_with(expected), "{text}");
 }
 
 #[test]

@@ -122,6 +122,7 @@ async fn the_largest_configuration_gets_through_and_more_is_a_problem() {
             text,
             origin: "edge.yaml".to_owned(),
             expect_generation: None,
+            max_moved_percent: 50,
         };
         let empty = serde_json::to_string(&request(String::new())).unwrap().len();
         serde_json::to_string(&request("#".repeat(bytes - empty))).unwrap()
