@@ -4,9 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lb_common::name_hash::{NAME_SEED, stable_hash};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use super::files::{self, FileError};
@@ -25,6 +27,10 @@ pub struct State {
     #[serde(default)]
     pub configuration: u64,
 }
+
+/// Field of the file that is not the state's: [`stable_hash`] of the rest as JSON without white space,
+/// in hexadecimal digits. An agent of before wrote none.
+const CHECKSUM: &str = "checksum";
 
 /// The state could not be kept.
 #[derive(Debug, Error)]
@@ -46,6 +52,12 @@ pub enum StateError {
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
+    },
+    /// The text is not as it was written.
+    #[error("{path} is damaged: its checksum is another", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
     },
 }
 
@@ -88,8 +100,15 @@ impl StateFile {
             }
             other => other?,
         };
-        serde_json::from_str(&text)
-            .map_err(|source| StateError::Malformed { path: self.path.clone(), source })
+        let malformed = |source| StateError::Malformed { path: self.path.clone(), source };
+        let mut stored: Value = serde_json::from_str(&text).map_err(malformed)?;
+        let checksum = stored.as_object_mut().and_then(|fields| fields.remove(CHECKSUM));
+        let state = serde_json::from_value(stored).map_err(malformed)?;
+        let expected = checksum_of(&state).map_err(malformed)?;
+        if checksum.is_some_and(|checksum| checksum != expected) {
+            return Err(StateError::Damaged { path: self.path.clone() });
+        }
+        Ok(state)
     }
 
     /// Stores the state, to survive a crash from here on.
@@ -97,10 +116,19 @@ impl StateFile {
     /// # Errors
     /// The file cannot be written; the stored state is then the old one.
     pub fn store(&self, state: &State) -> Result<(), StateError> {
-        let text = serde_json::to_string_pretty(state)
-            .map_err(|source| StateError::Malformed { path: self.path.clone(), source })?;
+        let malformed = |source| StateError::Malformed { path: self.path.clone(), source };
+        let mut stored = serde_json::to_value(state).map_err(malformed)?;
+        if let Some(fields) = stored.as_object_mut() {
+            fields.insert(CHECKSUM.to_owned(), checksum_of(state).map_err(malformed)?.into());
+        }
+        let text = serde_json::to_string_pretty(&stored).map_err(malformed)?;
         Ok(files::replace(&self.path, &text)?)
     }
+}
+
+fn checksum_of(state: &State) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string(state)?;
+    Ok(format!("{:016x}", stable_hash(NAME_SEED, text.as_bytes())))
 }
 
 #[cfg(test)]

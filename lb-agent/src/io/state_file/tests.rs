@@ -68,3 +68,45 @@ fn a_state_of_an_earlier_version_is_taken_over() {
 
     assert_eq!(file.load().unwrap(), State { generation: 7, ..State::default() });
 }
+
+fn written(dir: &Path) -> (StateFile, State, String) {
+    let file = StateFile::new(dir).unwrap();
+    let overrides =
+        Overrides::default().with("web", "web-1", Change::Drain(Some(Drain::default())));
+    let state = State { generation: 12, overrides, configuration: u64::MAX };
+    file.store(&state).unwrap();
+    let text = fs::read_to_string(dir.join("state.json")).unwrap();
+    (file, state, text)
+}
+
+#[test]
+fn a_crash_at_any_byte_of_a_write_leaves_the_state_of_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, before, text) = written(dir.path());
+    for bytes in 0..=text.len() {
+        fs::write(dir.path().join("state.json.new"), &text.as_bytes()[..bytes]).unwrap();
+        assert_eq!(file.load().unwrap(), before);
+    }
+    file.store(&State::default()).unwrap();
+    assert_eq!(file.load().unwrap(), State::default());
+}
+
+#[test]
+fn a_damaged_file_is_refused_whatever_the_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, before, text) = written(dir.path());
+    let path = dir.path().join("state.json");
+    for bytes in 0..text.len() {
+        fs::write(&path, &text.as_bytes()[..bytes]).unwrap();
+        file.load().unwrap_err();
+    }
+    for place in 0..text.len() {
+        let mut damaged = text.clone().into_bytes();
+        damaged[place] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        // Nothing but white space may be another byte.
+        assert!(file.load().is_err() || text.as_bytes()[place].is_ascii_whitespace(), "{place}");
+    }
+    fs::write(&path, text).unwrap();
+    assert_eq!(file.load().unwrap(), before);
+}
