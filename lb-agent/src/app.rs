@@ -11,6 +11,7 @@
 )]
 
 mod agent;
+mod backup;
 mod change;
 mod doctor;
 mod drain;

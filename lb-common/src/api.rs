@@ -11,7 +11,9 @@ mod invalid;
 mod requests;
 mod responses;
 
-pub use configuration::{Change, ChangeKind, ConfigDiff, ConfigText, ConfigVersion, Move};
+pub use configuration::{
+    Change, ChangeKind, ConfigDiff, ConfigText, ConfigVersion, Move, StateBackup,
+};
 pub use health::{Health, HealthCounts, HealthResult};
 pub use requests::{ConfigRequest, DetailQuery, DrainRequest, TraceRequest, WeightRequest};
 pub use responses::{

@@ -119,6 +119,9 @@ enum Command {
     /// Check, compare, apply and show the configuration.
     #[command(subcommand, after_help = "Example:\n  lb-ctl config apply edge.yaml")]
     Config(ConfigCommand),
+    /// Save what this balancer knows, and bring it to another, or back.
+    #[command(subcommand, after_help = "Example:\n  lb-ctl state export > edge-1.json")]
+    State(StateCommand),
     /// Ask the program in the kernel where a packet would go, and why.
     #[command(after_help = "Examples:\n  \
             lb-ctl trace --src 198.51.100.7:40000 --dst 203.0.113.10:80 --proto tcp\n  \
@@ -235,6 +238,25 @@ enum HealthCommand {
     List {
         /// Name of the pool.
         pool: Option<ObjectName>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+enum StateCommand {
+    /// Print configuration, weights and drains as one JSON document.
+    #[command(after_help = "Example:\n  lb-ctl state export > edge-1.json")]
+    Export,
+    /// Put a document of `export` in force, all of it or nothing. It replaces configuration, weights
+    /// and drains.
+    #[command(after_help = "Examples:\n  \
+            lb-ctl state import edge-1.json\n  \
+            ssh edge-1 lb-ctl state export | lb-ctl state import - --yes")]
+    Import {
+        /// File that `export` wrote; - is stdin.
+        file: PathBuf,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 

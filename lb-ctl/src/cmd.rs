@@ -7,11 +7,12 @@ mod completion;
 mod config;
 mod doctor;
 mod drain;
+mod state;
 mod version;
 
 use hyper::Method;
 use lb_common::api::{
-    Backend, ConfigText, ConfigVersion, Health, Item, List, Service, Status, Trace,
+    Backend, ConfigText, ConfigVersion, Health, Item, List, Service, StateBackup, Status, Trace,
 };
 use serde::de::DeserializeOwned;
 
@@ -73,6 +74,8 @@ pub(crate) fn run(
         Request::ConfigRollback(generation, how) => config::rollback(&context, generation, &how),
         Request::ConfigDiff(source) => config::diff(&context, &source),
         Request::ConfigApply(source, how) => config::apply(&context, &source, &how),
+        Request::StateExport => context.show::<Item<StateBackup>>("/v1/state"),
+        Request::StateImport(source, yes) => state::import(&context, &source, yes),
         Request::Trace(trace) => {
             let answer: Document<Item<Trace>> =
                 context.client.send(&Method::POST, "/v1/trace", &trace)?;

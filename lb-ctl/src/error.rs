@@ -53,6 +53,17 @@ pub(crate) enum CtlError {
         /// How much may.
         max_percent: u8,
     },
+    /// A file is not what `state export` writes.
+    #[error("{origin} is not a backup that `lb-ctl state export` wrote")]
+    NoBackup {
+        /// Its name.
+        origin: String,
+        /// What is wrong with it.
+        source: serde_yaml::Error,
+    },
+    /// An import replaces everything and nobody can be asked.
+    #[error("an import replaces configuration, weights and drains, and nobody can be asked")]
+    ReplacesAll,
     /// There is nothing to go back to.
     #[error("no configuration before the running one is kept")]
     NoneBefore,
@@ -119,7 +130,7 @@ impl CtlError {
     /// The code to end with.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::NeedsYes { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::NeedsYes { .. } | Self::ReplacesAll => Exit::Usage,
             Self::Client(error) => client_exit(error),
             Self::InvalidConfig(_) => Exit::InvalidConfig,
             Self::Stale { .. } | Self::DrainTakenBack { .. } | Self::MovesTooMuch { .. } => {
@@ -128,6 +139,7 @@ impl CtlError {
             Self::DrainOverdue { .. } => Exit::TimedOut,
             Self::NoneBefore => Exit::NotFound,
             Self::Read { .. }
+            | Self::NoBackup { .. }
             | Self::Declined
             | Self::Json { .. }
             | Self::Yaml { .. }
@@ -169,7 +181,7 @@ impl CtlError {
             Self::Client(error) => error.cause(),
             Self::Read { source, .. } | Self::Console { source } => Some(source.to_string()),
             Self::Json { source } => Some(source.to_string()),
-            Self::Yaml { source } => Some(source.to_string()),
+            Self::Yaml { source } | Self::NoBackup { source, .. } => Some(source.to_string()),
             Self::Usage { .. }
             | Self::Stale { .. }
             | Self::InvalidConfig(_)
@@ -178,6 +190,7 @@ impl CtlError {
             | Self::DrainTakenBack { .. }
             | Self::MovesTooMuch { .. }
             | Self::NoneBefore
+            | Self::ReplacesAll
             | Self::Declined => None,
         }
     }
@@ -190,6 +203,7 @@ impl CtlError {
             Self::DrainOverdue { .. } => Some(
                 "the drain goes on: wait longer with another --deadline, or end its flows with --force-at-deadline",
             ),
+            Self::ReplacesAll => Some("look at the file, then add --yes"),
             Self::MovesTooMuch { .. } => {
                 Some("if that is what you want, say so with --max-moved PERCENT")
             }
@@ -200,6 +214,7 @@ impl CtlError {
             | Self::Read { .. }
             | Self::InvalidConfig(_)
             | Self::NoneBefore
+            | Self::NoBackup { .. }
             | Self::Declined
             | Self::Json { .. }
             | Self::Yaml { .. }

@@ -48,6 +48,8 @@ impl Agent {
             Request::Version { generation } => history::show(self, generation),
             Request::Diff(request) => self.diff(&request).await,
             Request::Apply(request) => self.apply(&request).await,
+            Request::Export => self.export(),
+            Request::Import(backup) => self.import(&backup).await,
             Request::Trace(request) => self.trace(&request),
             Request::Doctor => self.doctor(),
         }
@@ -83,12 +85,12 @@ impl Agent {
     }
 
     /// How much of the pools' hash space a configuration moves.
-    fn moved(&self, desired: &Desired, considered: &Considered) -> Vec<Moved> {
+    pub(super) fn moved(&self, desired: &Desired, considered: &Considered) -> Vec<Moved> {
         let tables = considered.prepared.tables();
         moved((&self.desired, &self.derived.tables), (desired, tables))
     }
 
-    fn moves(&self, moved: &[Moved]) -> Vec<Move> {
+    pub(super) fn moves(&self, moved: &[Moved]) -> Vec<Move> {
         let to_move = |moved: &Moved| Move {
             pool: moved.pool.clone(),
             share: moved.share(),
@@ -172,6 +174,15 @@ impl Agent {
 
     /// Thinks a configuration through. Changes nothing.
     async fn consider(&self, desired: &Desired) -> Result<Considered, AgentError> {
+        self.consider_with(desired, &self.state.overrides).await
+    }
+
+    /// The same with other overrides than those in force.
+    pub(super) async fn consider_with(
+        &self,
+        desired: &Desired,
+        overrides: &Overrides,
+    ) -> Result<Considered, AgentError> {
         self.refuse_fixed(desired)?;
         let interfaces = Interfaces::find(&self.netlink, desired).await?;
         // One that was lost comes back some time; that must not stand in the way of other changes.
@@ -179,7 +190,7 @@ impl Agent {
         self.options.refuse_absent(interfaces.absent.iter().filter(|name| !known(name)))?;
         let destinations = destinations(desired, &self.observed);
         let seen = self.netlink.look(&destinations, &self.routes).await?;
-        let overrides = self.state.overrides.kept_for(desired);
+        let overrides = overrides.kept_for(desired);
         let checks = self.checks_for(desired);
         let conditions = checks.conditions();
         let links = interfaces.indices();
@@ -190,7 +201,7 @@ impl Agent {
     }
 
     /// Makes a configuration that has been thought through the running one; the number of changes.
-    fn change_to(
+    pub(super) fn change_to(
         &mut self,
         (desired, considered): (Desired, Considered),
         text: String,
@@ -198,17 +209,18 @@ impl Agent {
     ) -> Result<usize, AgentError> {
         let Considered { interfaces, seen, overrides, checks, prepared } = considered;
         let changes = diff(&self.desired, &desired).len();
+        let is_new = text != self.text;
+        let is_changed = changes > 0 || overrides != self.state.overrides;
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
         let attached = self.attach_all(&desired, &interfaces)?;
-        let generation = self.state.generation + u64::from(changes > 0);
+        let generation = self.state.generation + u64::from(is_changed);
         let state = State { generation, overrides, configuration: text_hash(&text) };
-        let file = (source == Source::Apply).then_some(text.as_str());
+        let file = matches!(source, Source::Apply | Source::Import).then_some(text.as_str());
         if let Err(error) = self.put_in_force(state, file, programs, prepared) {
             self.undo_attach(&attached);
             return Err(error);
         }
-        let is_new = text != self.text;
         (self.desired, self.text) = (desired, text);
         (self.routes, self.ways) = (seen.routes, seen.ways);
         self.health = checks;
@@ -274,7 +286,7 @@ fn limit_moves(moved: &[Moved], max_percent: u8) -> Result<(), AgentError> {
 }
 
 /// A configuration that has been thought through.
-struct Considered {
+pub(super) struct Considered {
     interfaces: Interfaces,
     seen: Seen,
     overrides: Overrides,
@@ -290,7 +302,7 @@ fn log_undo(undone: Result<(), AgentError>) {
 
 /// The problem document of a change that could not be made.
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
-fn refused(error: AgentError) -> Problem {
+pub(super) fn refused(error: AgentError) -> Problem {
     let (kind, status) = match error.exit_code() {
         5 => ("invalid_config", 422),
         6 => ("conflict", 409),

@@ -17,6 +17,8 @@ pub(super) enum Source {
     Reload,
     /// A client sent it; the agent's own file follows.
     Apply,
+    /// The same, in a backup.
+    Import,
 }
 
 impl Source {
@@ -25,6 +27,7 @@ impl Source {
             Self::Start => "start",
             Self::Reload => "reload",
             Self::Apply => "apply",
+            Self::Import => "import",
         }
     }
 }

@@ -87,6 +87,10 @@ pub enum Request {
     Diff(lb_common::api::ConfigRequest),
     /// Change to another configuration.
     Apply(lb_common::api::ConfigRequest),
+    /// Everything that another agent has to be told.
+    Export,
+    /// Take over what another agent, or this one, knew.
+    Import(lb_common::api::StateBackup),
     /// Where a packet would go.
     Trace(lb_common::api::TraceRequest),
     /// What is wrong.

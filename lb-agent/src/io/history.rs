@@ -22,7 +22,7 @@ pub struct Version {
     pub generation: u64,
     /// When, RFC 3339.
     pub applied_at: String,
-    /// `start`, `reload` or `apply`.
+    /// `start`, `reload`, `apply` or `import`.
     pub source: String,
     /// How many objects it changed.
     pub changes: usize,

@@ -22,12 +22,27 @@ pub struct ConfigVersion {
     pub generation: u64,
     /// When, RFC 3339.
     pub applied_at: String,
-    /// `start`, `reload` or `apply`.
+    /// `start`, `reload`, `apply` or `import`.
     pub source: String,
     /// How many objects it changed.
     pub changes: usize,
     /// Whether it is the one that is running.
     pub running: bool,
+}
+
+/// `GET` and `POST /v1/state`: everything that one agent knows and another has to be told.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StateBackup {
+    /// Name of the node that it was taken from.
+    pub node: String,
+    /// When, RFC 3339.
+    pub taken_at: String,
+    /// The running configuration, YAML.
+    pub configuration: String,
+    /// Weights and drains by command, as the state file has them.
+    #[schema(value_type = Object)]
+    pub overrides: serde_json::Value,
 }
 
 /// `POST /v1/config/diff` and `/apply`.

@@ -13,7 +13,7 @@ use lb_common::config::Weight;
 
 use super::{
     ApplyOptions, BackendCommand, BackendRef, Cli, Color, Command, ConfigCommand, Format,
-    HealthCommand, ObjectName, ServiceCommand,
+    HealthCommand, ObjectName, ServiceCommand, StateCommand,
 };
 
 /// One run of `lb-ctl`.
@@ -77,6 +77,10 @@ pub(crate) enum Request {
     ConfigDiff(Source),
     /// `config apply`
     ConfigApply(Source, ApplyOptions),
+    /// `state export`
+    StateExport,
+    /// `state import`, with whether not to ask
+    StateImport(Source, bool),
     /// `trace`
     Trace(TraceRequest),
     /// `doctor`
@@ -140,6 +144,10 @@ fn request(command: Command) -> Result<Request, clap::Error> {
         Command::Backend(command) => backend(command),
         Command::Health(HealthCommand::List { pool }) => Request::HealthList(pool),
         Command::Config(command) => config(command),
+        Command::State(StateCommand::Export) => Request::StateExport,
+        Command::State(StateCommand::Import { file, yes }) => {
+            Request::StateImport(file.into(), yes)
+        }
         Command::Trace { src, dst, proto } => {
             if src.is_ipv4() != dst.is_ipv4() {
                 let message = "--src and --dst are of different address families";

@@ -61,6 +61,8 @@ fn every_command_becomes_its_request() {
         ("lb-ctl config show --generation 7", Request::ConfigShow(Some(7))),
         ("lb-ctl config history", Request::ConfigHistory),
         ("lb-ctl config diff a.yaml", Request::ConfigDiff(Source::File("a.yaml".into()))),
+        ("lb-ctl state export", Request::StateExport),
+        ("lb-ctl state import -", Request::StateImport(Source::Stdin, false)),
         ("lb-ctl doctor", Request::Doctor),
         ("lb-ctl completion zsh", Request::Completion(clap_complete::Shell::Zsh)),
     ];

@@ -20,9 +20,9 @@ use crate::exit::Exit;
 use crate::render::{self, CheckedConfig, LocalItem, Palette, plan_text};
 
 /// A configuration as it was read.
-struct ConfigFile {
-    origin: String,
-    text: String,
+pub(super) struct ConfigFile {
+    pub(super) origin: String,
+    pub(super) text: String,
 }
 
 pub(super) fn validate(context: &Context<'_>, source: &Source) -> Result<Exit, CtlError> {
@@ -163,7 +163,7 @@ fn agree(
     if ask("Apply this plan?")? { Ok(()) } else { Err(CtlError::Declined) }
 }
 
-fn read(source: &Source) -> Result<ConfigFile, CtlError> {
+pub(super) fn read(source: &Source) -> Result<ConfigFile, CtlError> {
     let (origin, text) = match source {
         Source::Stdin => ("<stdin>".to_owned(), read_stdin()),
         Source::File(path) => (path.display().to_string(), std::fs::read_to_string(path)),

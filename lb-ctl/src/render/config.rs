@@ -1,6 +1,8 @@
 //! `config show`, `diff`, `apply` and `validate`.
 
-use lb_common::api::{ChangeKind, ConfigDiff, ConfigText, ConfigVersion, Item, List, Move};
+use lb_common::api::{
+    ChangeKind, ConfigDiff, ConfigText, ConfigVersion, Item, List, Move, StateBackup,
+};
 use serde::Serialize;
 
 use super::number::{bytes, count, share};
@@ -41,6 +43,17 @@ impl View for List<ConfigVersion> {
 
     fn names(&self) -> Vec<String> {
         self.items.iter().map(|version| format!("generation/{}", version.generation)).collect()
+    }
+}
+
+impl View for Item<StateBackup> {
+    /// A file for `state import`, whatever the form: there is nothing else to do with it.
+    fn text(&self, _wide: bool, _palette: Palette) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec![format!("state/{}", self.item.node)]
     }
 }
 

@@ -293,3 +293,26 @@ fn a_terminal_is_asked_and_anything_else_applies_nothing() {
         assert_eq!(agent.lines(), [DIFF]);
     }
 }
+
+#[test]
+fn a_backup_is_json_that_import_sends_back() {
+    let backup = json!({
+        "node": "edge-1", "taken_at": "2026-11-21T10:00:00Z", "configuration": "pools: []\n",
+        "overrides": {"pools": {"web": {"web-1": {"weight": 50}}}}
+    });
+    let mut applied = diff(&[("modify", "pool web")], true);
+    applied["generation"] = json!(9);
+    let agent = Agent::start([
+        ("GET /v1/state", ok(item("StateBackup", &backup))),
+        ("POST /v1/state", ok(applied)),
+    ]);
+    let exported = run(&agent.socket(), "state export").expect_quiet(0);
+    let ran = run_with_stdin(&agent.socket(), "state import - --yes", &exported);
+    assert_eq!(ran.expect_quiet(0), "Imported: generation 9 is running.\n");
+    assert_eq!(agent.asked().pop().unwrap().body, backup);
+
+    let refused = run_with_stdin(&agent.socket(), "state import -", &exported).expect_error(2);
+    assert!(refused.contains("add --yes"), "{refused}");
+    let refused = run_with_stdin(&agent.socket(), "state import -", "pools: []").expect_error(1);
+    assert!(refused.contains("is not a backup"), "{refused}");
+}

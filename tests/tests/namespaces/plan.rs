@@ -73,3 +73,25 @@ fn a_configuration_of_before_is_listed_and_put_in_force_again() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_backup_brings_configuration_weights_and_drains_back() -> Result<()> {
+    on_topology("backup", |topology| {
+        let agent = topology.start_agent(&web(EQUAL))?;
+        agent.ctl(&["backend", "weight", "web/origin1", "90"])?;
+        agent.ctl(&["backend", "drain", "web/origin2"])?;
+        let backup = topology.dir().join("backup.json");
+        fs::write(&backup, agent.ctl(&["state", "export"])?.stdout)?;
+
+        agent.ctl(&["backend", "undrain", "web/origin2"])?;
+        let next = file(topology, &web([WEIGHT, WEIGHT, 50]))?;
+        agent.ctl(&["config", "apply", "--yes", &next])?;
+        ensure!(weights(&agent)? == [90, WEIGHT, 50], "{:?}", weights(&agent));
+
+        agent.ctl(&["state", "import", "--yes", &backup.display().to_string()])?;
+        ensure!(weights(&agent)? == [90, 0, WEIGHT], "{:?}", weights(&agent));
+        let file = fs::read_to_string(&agent.files.configuration)?;
+        ensure!(file == web(EQUAL), "the agent's own file is another: {file}");
+        Ok(())
+    })
+}

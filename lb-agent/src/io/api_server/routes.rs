@@ -10,8 +10,8 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lb_common::api::{
     Backend, ConfigDiff, ConfigRequest, ConfigText, ConfigVersion, DetailQuery, DrainRequest,
-    Finding, Health, Item, List, Problem, REQUEST_MAX_BYTES, Service, Status, Trace, TraceRequest,
-    WeightRequest,
+    Finding, Health, Item, List, Problem, REQUEST_MAX_BYTES, Service, StateBackup, Status, Trace,
+    TraceRequest, WeightRequest,
 };
 use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
@@ -27,7 +27,7 @@ type Calls = State<Caller>;
     info(title = "Load balancer control API", description = "JSON over HTTP on a Unix socket."),
     paths(
         status, services, service, backends, backend, weight, drain, undrain, health, config,
-        history, version, diff, apply, trace, doctor
+        history, version, diff, apply, export, import, trace, doctor
     ),
     components(schemas(Problem))
 )]
@@ -55,6 +55,8 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/config/history/{generation}", get(version))
         .route("/v1/config/diff", post(diff))
         .route("/v1/config/apply", post(apply))
+        .route("/v1/state", get(export))
+        .route("/v1/state", post(import))
         .route("/v1/trace", post(trace))
         .route("/v1/doctor", get(doctor))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
@@ -237,6 +239,20 @@ async fn diff(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) ->
 async fn apply(calls: Calls, body: Result<Json<ConfigRequest>, JsonRejection>) -> Response {
     match body {
         Ok(Json(body)) => ask(calls, Request::Apply(body)).await,
+        Err(rejection) => unreadable(&rejection),
+    }
+}
+
+#[utoipa::path(get, path = "/v1/state", responses((status = 200, body = Item<StateBackup>)))]
+async fn export(calls: Calls) -> Response {
+    ask(calls, Request::Export).await
+}
+
+#[utoipa::path(post, path = "/v1/state", request_body = StateBackup,
+    responses((status = 200, body = Item<ConfigDiff>), (status = 422, body = Problem)))]
+async fn import(calls: Calls, body: Result<Json<StateBackup>, JsonRejection>) -> Response {
+    match body {
+        Ok(Json(body)) => ask(calls, Request::Import(body)).await,
         Err(rejection) => unreadable(&rejection),
     }
 }

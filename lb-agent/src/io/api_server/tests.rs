@@ -156,6 +156,7 @@ async fn each_path_asks_the_loop_for_its_own_thing() {
         ("POST", "/v1/config/diff".to_owned(), &config_body, Request::Diff(config.clone())),
         ("POST", "/v1/config/apply".to_owned(), &config_body, Request::Apply(config)),
         ("POST", "/v1/trace".to_owned(), &trace_body, Request::Trace(trace)),
+        ("GET", "/v1/state".to_owned(), "", Request::Export),
         ("GET", "/v1/doctor".to_owned(), "", Request::Doctor),
     ];
     for (method, path, body, request) in asked {
@@ -183,7 +184,7 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 16);
+    assert_eq!(routed.len(), 18);
 }
 
 #[tokio::test]
