@@ -17,8 +17,9 @@ mod read;
 mod validate;
 
 pub use desired::{
-    Backend, Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, Icmp, Interface, Limits,
-    Mode, Node, Pool, Protocol, Scheduler, Service, Weight,
+    Backend, Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod,
+    Icmp, Interface, Limits, Mode, Node, Pool, Protocol, Scheduler, Service, StatusRange, Statuses,
+    Weight,
 };
 pub use error::{ConfigError, Problem};
 pub use memory::{EGRESS_MAX, MapMemory};

@@ -88,7 +88,7 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
         name: name.to_owned(),
         check: match &checked.check.kind {
             HealthKind::Tcp => format!("tcp {}", checked.address),
-            HealthKind::Http { path } => format!("http://{}{path}", checked.address),
+            HealthKind::Http(http) => format!("http://{}{}", checked.address, http.path),
         },
         condition: condition.name().to_owned(),
         believed: usable == (condition == Condition::Up),

@@ -3,30 +3,36 @@
 //! They are asked on a thread of their own ([`Prober`]): while the agent's loop builds a table or waits
 //! for the kernel, answers are still taken when they come.
 
+mod dial;
+mod http;
+mod steps;
+
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use axum::body::Body;
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, USER_AGENT};
-use hyper_util::rt::TokioIo;
 use lb_common::config::HealthKind;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::core::health::{Outcome, Probe, ProbeId};
+use crate::io::clock;
+use dial::dial;
+use http::HttpFailure;
+use steps::Steps;
+
+pub use steps::Step;
 
 /// What a server's log shows of us.
 const AGENT: &str = concat!("lb-agent/", env!("CARGO_PKG_VERSION"));
+
+/// Of an answer, no more is read.
+const BODY_MAX_BYTES: usize = 64 << 10;
 
 /// What this host can run out of; it says nothing about a backend.
 const OUT_OF_RESOURCES: [Errno; 5] =
@@ -91,32 +97,52 @@ async fn ask_all(
 enum Failure {
     #[error("cannot connect: {0}")]
     Connect(io::Error),
-    #[error("no HTTP answer: {0}")]
-    Http(#[from] hyper::Error),
-    #[error("the answer is {0}")]
-    Status(hyper::StatusCode),
-    #[error("cannot ask: {0}")]
-    Request(#[from] hyper::http::Error),
+    #[error(transparent)]
+    Http(#[from] HttpFailure),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
 }
 
+impl Failure {
+    /// What this host lacked, if it was not the backend that failed.
+    fn ours(&self) -> Option<&io::Error> {
+        match self {
+            Self::Connect(error) if is_ours(error) => Some(error),
+            Self::Connect(_) | Self::Http(_) | Self::TimedOut(_) => None,
+        }
+    }
+}
+
 /// Asks, and says what came of it, unless this host had no means to ask. The time is that of
 /// everything together, so an answer that comes drop by drop is none.
-#[expect(clippy::disallowed_methods, reason = "how long the answer took is measured here")]
 pub async fn probe(probe: &Probe) -> Option<Outcome> {
-    let start = Instant::now();
-    let limit = Duration::from_nanos(probe.timeout_ns);
-    let asked = timeout(limit, ask(probe)).await;
+    run(probe, &mut Steps::unseen()).await
+}
+
+/// Asks like [`probe`], and tells each step.
+pub async fn explain(probe: &Probe) -> (Option<Outcome>, Vec<Step>) {
+    let mut steps = Steps::kept();
+    let outcome = run(probe, &mut steps).await;
+    let detail = outcome.as_ref().map_or("this host has no means to ask", |it| &it.detail);
+    let steps = steps.end(detail);
+    (outcome, steps)
+}
+
+async fn run(probe: &Probe, steps: &mut Steps) -> Option<Outcome> {
+    let start_ns = clock::precise_ns();
+    let limit = probe.check.timeout;
+    let asked = timeout(limit, ask(probe, steps)).await;
     let result = asked.unwrap_or(Err(Failure::TimedOut(limit)));
-    let took_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let took_ns = clock::precise_ns().saturating_sub(start_ns);
     match result {
         Ok(detail) => Some(Outcome { passed: true, detail, took_ns }),
-        Err(Failure::Connect(error)) if is_ours(&error) => {
-            warn!(%error, address = %probe.address, "a check could not be made");
-            None
+        Err(failure) => {
+            if let Some(error) = failure.ours() {
+                warn!(%error, address = %probe.address, "a check could not be made");
+                return None;
+            }
+            Some(Outcome { passed: false, detail: failure.to_string(), took_ns })
         }
-        Err(failure) => Some(Outcome { passed: false, detail: failure.to_string(), took_ns }),
     }
 }
 
@@ -125,29 +151,17 @@ fn is_ours(error: &io::Error) -> bool {
     errno.is_some_and(|errno| OUT_OF_RESOURCES.contains(&errno))
 }
 
-async fn ask(probe: &Probe) -> Result<String, Failure> {
-    let stream = TcpStream::connect(probe.address).await.map_err(Failure::Connect)?;
-    // Closed by a reset: thousands of checks a second would fill the ports with waiting ones.
-    stream.set_zero_linger().map_err(Failure::Connect)?;
-    match &probe.kind {
-        HealthKind::Tcp => Ok("connected".to_owned()),
-        HealthKind::Http { path } => get(stream, probe, path).await,
+async fn ask(probe: &Probe, steps: &mut Steps) -> Result<String, Failure> {
+    match &probe.check.kind {
+        HealthKind::Tcp => {
+            dial(probe.address, steps).await?;
+            Ok("connected".to_owned())
+        }
+        HealthKind::Http(check) => {
+            let stream = dial(probe.address, steps).await?;
+            Ok(http::ask(stream, probe, check, steps).await?)
+        }
     }
-}
-
-async fn get(stream: TcpStream, probe: &Probe, path: &str) -> Result<String, Failure> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
-        .header(HOST, probe.address.to_string())
-        .header(USER_AGENT, AGENT)
-        .header(CONNECTION, "close")
-        .body(Body::empty())?;
-    // Ends when it is dropped, whatever is under way.
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    if status.is_success() { Ok(status.to_string()) } else { Err(Failure::Status(status)) }
 }
 
 #[cfg(test)]

@@ -189,6 +189,7 @@ fn in_plain_words(message: &str) -> (String, Option<Value>) {
         structure if structure.starts_with("struct ") => {
             ("a mapping", Value::Mapping(serde_yaml::Mapping::new()))
         }
+        statuses if statuses.starts_with("a status, ") => (statuses, Value::from(0)),
         "field identifier" => return (format!("{found}, expected the name of a field"), None),
         // A choice: the empty text leads on to "unknown variant", which knows the choices.
         _ => ("one of the allowed words", Value::from("")),

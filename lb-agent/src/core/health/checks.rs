@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use lb_common::config::{Desired, HealthCheck, HealthKind, Pool};
+use lb_common::config::{Desired, HealthCheck, Pool};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
 use super::{Condition, Conditions, Machine, Outcome};
@@ -17,12 +18,14 @@ pub struct ProbeId(u64);
 pub struct Probe {
     /// To answer with.
     pub id: ProbeId,
+    /// The pool.
+    pub pool: String,
+    /// The backend.
+    pub backend: String,
     /// Where to connect.
     pub address: SocketAddr,
-    /// What to ask.
-    pub kind: HealthKind,
-    /// Time it may take as a whole.
-    pub timeout_ns: u64,
+    /// What to ask, and how long it may take as a whole.
+    pub check: Arc<HealthCheck>,
 }
 
 /// A condition that has changed.
@@ -52,8 +55,8 @@ pub struct Last {
 /// A backend that is checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checked {
-    /// How it is checked.
-    pub check: HealthCheck,
+    /// How it is checked: one value for all of a pool.
+    pub check: Arc<HealthCheck>,
     /// Where.
     pub address: SocketAddr,
     /// What is known of it.
@@ -65,6 +68,19 @@ pub struct Checked {
     /// When the next probe is due, or was when it is under way.
     pub next_ns: u64,
     id: ProbeId,
+}
+
+impl Checked {
+    /// What a probe of it asks, by the names it has.
+    pub fn probe(&self, pool: &str, backend: &str) -> Probe {
+        Probe {
+            id: self.id,
+            pool: pool.to_owned(),
+            backend: backend.to_owned(),
+            address: self.address,
+            check: Arc::clone(&self.check),
+        }
+    }
 }
 
 type Key = (String, String);
@@ -130,14 +146,8 @@ impl Checks {
                 break;
             }
             self.timeline.pop_first();
-            let known = self.by_id.get(&id).and_then(|(pool, name)| self.of(pool, name));
-            let Some(checked) = known else { continue };
-            due.push(Probe {
-                id,
-                address: checked.address,
-                kind: checked.check.kind.clone(),
-                timeout_ns: nanoseconds(checked.check.timeout),
-            });
+            let Some((pool, backend)) = self.by_id.get(&id) else { continue };
+            due.extend(self.of(pool, backend).map(|checked| checked.probe(pool, backend)));
         }
         due
     }
@@ -197,13 +207,13 @@ impl Checks {
 }
 
 /// The checks that a configuration asks for.
-fn wanted(desired: &Desired) -> BTreeMap<Key, (HealthCheck, SocketAddr)> {
+fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr)> {
     let of_pool = |(name, pool): (&String, &Pool)| {
-        let check = pool.health.clone()?;
+        let check = Arc::new(pool.health.clone()?);
         let port = check.port.or_else(|| service_port(desired, name))?;
         let backends = pool.backends.iter().map(|(backend, spec)| {
             let address = SocketAddr::new(spec.address, port);
-            ((name.clone(), backend.clone()), (check.clone(), address))
+            ((name.clone(), backend.clone()), (Arc::clone(&check), address))
         });
         Some(backends.collect::<Vec<_>>())
     };

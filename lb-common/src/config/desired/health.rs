@@ -1,0 +1,119 @@
+//! How a pool's backends are checked: what is asked, when, and what counts as an answer.
+
+use core::fmt;
+use std::string::String;
+use std::time::Duration;
+use std::vec::Vec;
+
+use serde::Serialize;
+
+/// How a pool's backends are to be checked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub kind: HealthKind,
+    /// Port asked; the service's own if absent.
+    pub port: Option<u16>,
+    /// Time between checks of one backend.
+    pub interval: Duration,
+    /// Time a check may take as a whole; shorter than the interval.
+    pub timeout: Duration,
+    /// Consecutive successes that bring a backend up.
+    pub rise: u32,
+    /// Consecutive failures that take a backend down.
+    pub fall: u32,
+    /// Percent of a pool that must be up for its checks to be believed.
+    pub panic_threshold: u8,
+    /// The way the probe travels.
+    pub via: HealthVia,
+}
+
+/// What a health check asks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase", tag = "type")]
+pub enum HealthKind {
+    /// A TCP connection opens.
+    Tcp,
+    /// An HTTP request has the answer that is expected.
+    Http(HttpCheck),
+}
+
+/// An HTTP request, and what its answer must be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HttpCheck {
+    /// Absolute path.
+    pub path: String,
+    /// How it is asked for.
+    pub method: HttpMethod,
+    /// Value of the Host header; address and port if absent.
+    pub host: Option<String>,
+    /// Statuses that pass.
+    pub expect_status: Statuses,
+    /// What the first 64 KiB of the body must have somewhere.
+    pub expect_body: Option<String>,
+}
+
+/// Method of an HTTP request.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HttpMethod {
+    /// With a body in the answer.
+    Get,
+    /// Without one.
+    Head,
+}
+
+/// HTTP statuses from one to another, both included.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct StatusRange {
+    /// The first.
+    pub first: u16,
+    /// The last, not below the first.
+    pub last: u16,
+}
+
+impl fmt::Display for StatusRange {
+    /// `204` or `200-299`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self { first, last } if first == last => write!(f, "{first}"),
+            Self { first, last } => write!(f, "{first}-{last}"),
+        }
+    }
+}
+
+/// HTTP statuses.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Statuses(pub Vec<StatusRange>);
+
+impl Statuses {
+    /// Whether `status` is among them.
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.iter().any(|range| (range.first..=range.last).contains(&status))
+    }
+}
+
+impl fmt::Display for Statuses {
+    /// `200, 300-302`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, range) in self.0.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            write!(f, "{comma}{range}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The way a probe travels to its backend.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthVia {
+    /// To the backend's own address.
+    Direct,
+    /// To the VIP, wrapped as client traffic is.
+    Tunnel,
+}

@@ -1,0 +1,206 @@
+//! The health check of a pool as it is written.
+//!
+//! All types of checks share one mapping: a field that does not belong to the type is refused by
+//! `validate`, which can say so more clearly than a type error could.
+
+use core::fmt;
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use schemars::JsonSchema;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{default, limit};
+use crate::config::desired::{HealthVia, HttpMethod};
+
+/// How a pool's backends are checked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthFile {
+    /// What is asked.
+    #[serde(rename = "type")]
+    pub kind: HealthType,
+    /// Absolute path that is fetched; for http only, and needed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^/[!-~]*$"))]
+    pub path: Option<String>,
+    /// How it is fetched; for http only. Default: GET.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<HttpMethod>,
+    /// Value of the Host header, 1 to 255 printable ASCII characters; for http only.
+    /// Default: address and port of the backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[!-~]{1,255}$"))]
+    pub host: Option<String>,
+    /// Statuses that pass, 100..=599: one, a range such as `200-299`, or a list of both; for http
+    /// only. Default: 200-299.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_status: Option<StatusesFile>,
+    /// Text that the first 64 KiB of the body must have somewhere, byte for byte, 1 to 1024 bytes;
+    /// for http only, and not with HEAD. Default: none, any body passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = *limit::TEXT_BYTES.start(), max = *limit::TEXT_BYTES.end()))]
+    pub expect_body: Option<String>,
+    /// Port asked, 1..=65535. Default: the lowest of the first of the pool's TCP services, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
+    pub port: Option<i64>,
+    /// Time between checks of one backend: 10ms to 1h, in whole ms, s, m or h. Default: 1s.
+    #[serde(default = "default::interval")]
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
+    pub interval: String,
+    /// Time a check may take as a whole: from 10ms, shorter than the interval. Default: 500ms.
+    #[serde(default = "default::timeout")]
+    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
+    pub timeout: String,
+    /// Successes in a row that bring a backend up: 1..=100. Default: 2.
+    #[serde(default = "default::rise")]
+    #[schemars(range(min = *limit::STREAK.start(), max = *limit::STREAK.end()))]
+    pub rise: i64,
+    /// Failures in a row that take a backend down: 1..=100. Default: 3.
+    #[serde(default = "default::fall")]
+    #[schemars(range(min = *limit::STREAK.start(), max = *limit::STREAK.end()))]
+    pub fall: i64,
+    /// Percent of the pool's backends that must be up, 0..=100. With fewer it is rather the check
+    /// that fails, and all backends are used as if they were up. Default: 1, that is, only if none
+    /// is up; 0 never.
+    #[serde(default = "default::panic_threshold")]
+    #[schemars(range(min = *limit::PERCENT.start(), max = *limit::PERCENT.end()))]
+    pub panic_threshold: i64,
+    /// The way the probe travels. Default: direct.
+    #[serde(default = "default::via")]
+    pub via: HealthVia,
+}
+
+/// What a health check asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthType {
+    /// A TCP connection opens.
+    Tcp,
+    /// An HTTP request for `path` is answered as expected.
+    Http,
+}
+
+impl HealthType {
+    /// Name as the configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// HTTP statuses: one, or a list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum StatusesFile {
+    /// One entry.
+    One(StatusFile),
+    /// Several.
+    List(Vec<StatusFile>),
+}
+
+/// One HTTP status, or a range of them.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum StatusFile {
+    /// `204`
+    Number(i64),
+    /// `200-299`
+    Range(#[schemars(regex(pattern = r"^[0-9]{3}(-[0-9]{3})?$"))] String),
+}
+
+impl StatusesFile {
+    /// Every entry.
+    pub fn entries(&self) -> &[StatusFile] {
+        match self {
+            Self::One(status) => core::slice::from_ref(status),
+            Self::List(statuses) => statuses,
+        }
+    }
+}
+
+impl fmt::Display for StatusFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Range(text) => f.write_str(text),
+        }
+    }
+}
+
+// By hand: what serde derives for a choice of shapes reports a wrong one in words of its own.
+impl<'de> Deserialize<'de> for StatusesFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shape;
+
+        impl<'de> Visitor<'de> for Shape {
+            type Value = StatusesFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a status, a range such as 200-299, or a list of them")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<StatusesFile, E> {
+                StatusFile::number(number).map(StatusesFile::One)
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<StatusesFile, E> {
+                Ok(StatusesFile::One(StatusFile::Number(number)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<StatusesFile, E> {
+                Ok(StatusesFile::One(StatusFile::Range(text.to_string())))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<StatusesFile, A::Error> {
+                let mut statuses = Vec::new();
+                while let Some(status) = list.next_element()? {
+                    statuses.push(status);
+                }
+                Ok(StatusesFile::List(statuses))
+            }
+        }
+
+        deserializer.deserialize_any(Shape)
+    }
+}
+
+impl StatusFile {
+    fn number<E: Error>(number: u64) -> Result<Self, E> {
+        let fits = i64::try_from(number).ok().map(Self::Number);
+        fits.ok_or_else(|| E::custom(format!("{number} is not a status")))
+    }
+}
+
+impl<'de> Deserialize<'de> for StatusFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shape;
+
+        impl Visitor<'_> for Shape {
+            type Value = StatusFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a status, or a range such as 200-299")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<StatusFile, E> {
+                StatusFile::number(number)
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<StatusFile, E> {
+                Ok(StatusFile::Number(number))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<StatusFile, E> {
+                Ok(StatusFile::Range(text.to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(Shape)
+    }
+}

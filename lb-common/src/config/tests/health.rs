@@ -1,0 +1,47 @@
+//! Claims about health checks: what each type asks, and what it asks if nothing is said.
+
+use std::string::ToString;
+
+use super::{accepted, edited};
+use crate::config::{HealthCheck, HealthKind, HttpCheck, HttpMethod};
+
+/// The check of the valid text with other fields.
+fn check(fields: &str) -> HealthCheck {
+    let text = edited("{ type: http, path: /healthz }", &std::format!("{{ {fields} }}"));
+    accepted(&text).pools["web"].health.clone().unwrap()
+}
+
+fn http(fields: &str) -> HttpCheck {
+    let kind = check(&std::format!("type: http, path: /{fields}")).kind;
+    let HealthKind::Http(http) = kind else { panic!("{kind:?}") };
+    http
+}
+
+#[test]
+fn an_http_check_is_a_get_that_any_2xx_passes_unless_more_is_said() {
+    let plain = http("");
+    assert_eq!((plain.method, plain.host, plain.expect_body), (HttpMethod::Get, None, None));
+    assert_eq!(plain.expect_status.to_string(), "200-299");
+    let full = http("ready, method: HEAD, host: \"www.example:8080\"");
+    assert_eq!((full.path.as_str(), full.method), ("/ready", HttpMethod::Head));
+    assert_eq!(full.host.as_deref(), Some("www.example:8080"));
+    assert_eq!(http(", expect_body: \"✓ ok\"").expect_body.as_deref(), Some("✓ ok"));
+}
+
+#[test]
+fn statuses_are_a_number_a_range_or_a_list_of_them() {
+    let cases = [
+        ("204", "204", [203, 205]),
+        ("200-299", "200-299", [199, 300]),
+        ("\"404\"", "404", [403, 405]),
+        ("[200, 204, 301-303]", "200, 204, 301-303", [202, 304]),
+    ];
+    for (written, meant, outside) in cases {
+        let statuses = http(&std::format!(", expect_status: {written}")).expect_status;
+        assert_eq!(statuses.to_string(), meant);
+        for range in &statuses.0 {
+            assert!(statuses.contains(range.first) && statuses.contains(range.last), "{written}");
+        }
+        assert!(outside.iter().all(|status| !statuses.contains(*status)), "{written}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Rows for health checks that make no sense.
+
+use super::{Row, check};
+
+#[test]
+fn wrong_checks_are_refused_with_their_place() {
+    check(WRONG_CHECKS);
+}
+
+const WRONG_CHECKS: &[Row] = &[
+    (
+        "path: /healthz",
+        "path: healthz",
+        "6:33: pools[0].health.path: \"healthz\" is not a path: \"/\", then printable ASCII without blanks",
+    ),
+    (
+        "path: /healthz",
+        "path: \"/a b\"",
+        "6:33: pools[0].health.path: \"/a b\" is not a path: \"/\", then printable ASCII without blanks",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: http",
+        "6:13: pools[0].health.path: a check of type http needs a path",
+    ),
+    ("type: http", "type: tcp", "6:32: pools[0].health.path: a check of type tcp has no path"),
+    ("path: /healthz", "path: /, port: 0", "6:42: pools[0].health.port: 0 is not in 1..=65535"),
+    (
+        "path: /healthz",
+        "path: /, interval: 1 s",
+        "6:46: pools[0].health.interval: \"1 s\" is not a duration such as 500ms, 1s or 2m",
+    ),
+    (
+        "path: /healthz",
+        "path: /, timeout: 5ms",
+        "6:45: pools[0].health.timeout: 5ms is not in 10..=3600000 ms",
+    ),
+    (
+        "path: /healthz",
+        "path: /, timeout: 1s",
+        "6:45: pools[0].health.timeout: 1s is not shorter than the interval, 1s",
+    ),
+    (
+        "path: /healthz",
+        "path: /, interval: 200ms",
+        "6:13: pools[0].health.timeout: 500ms is not shorter than the interval, 200ms",
+    ),
+    ("path: /healthz", "path: /, rise: 0", "6:42: pools[0].health.rise: 0 is not in 1..=100"),
+    ("path: /healthz", "path: /, fall: 101", "6:42: pools[0].health.fall: 101 is not in 1..=100"),
+];
+
+#[test]
+fn wrong_http_checks_are_refused_with_their_place() {
+    check(WRONG_HTTP);
+}
+
+const WRONG_HTTP: &[Row] = &[
+    (
+        "type: http, path: /healthz",
+        "type: tcp, method: GET, host: a, expect_status: 200, expect_body: ok",
+        "6:34: pools[0].health.method: a check of type tcp has no method\n\
+         edge.yaml:6:45: pools[0].health.host: a check of type tcp has no host\n\
+         edge.yaml:6:63: pools[0].health.expect_status: a check of type tcp has no expect_status\n\
+         edge.yaml:6:81: pools[0].health.expect_body: a check of type tcp has no expect_body",
+    ),
+    (
+        "path: /healthz",
+        "path: /, method: POST",
+        "6:44: pools[0].health.method: \"POST\" is not one of: GET, HEAD",
+    ),
+    (
+        "path: /healthz",
+        "path: /, host: \"a b\"",
+        "6:42: pools[0].health.host: must be 1..=255 bytes of printable ASCII without blanks",
+    ),
+    (
+        "path: /healthz",
+        "path: /, expect_status: []",
+        "6:51: pools[0].health.expect_status: is empty: no status would pass",
+    ),
+    (
+        "path: /healthz",
+        "path: /, expect_status: 600",
+        "6:51: pools[0].health.expect_status: 600 is not a status in 100..=599, nor a range such as 200-299",
+    ),
+    (
+        "path: /healthz",
+        "path: /, expect_status: [200, 299-200, -1]",
+        "6:57: pools[0].health.expect_status[1]: 299-200 is not a status in 100..=599, nor a range such as 200-299\n\
+         edge.yaml:6:66: pools[0].health.expect_status[2]: -1 is not a status in 100..=599, nor a range such as 200-299",
+    ),
+    (
+        "path: /healthz",
+        "path: /, expect_status: { from: 200 }",
+        "6:51: pools[0].health.expect_status: invalid type: mapping, expected a status, a range such as 200-299, or a list of them",
+    ),
+    (
+        "path: /healthz",
+        "path: /, expect_status: [[200]]",
+        "6:52: pools[0].health.expect_status[0]: invalid type: sequence, expected a status, or a range such as 200-299",
+    ),
+    (
+        "path: /healthz",
+        "path: /, expect_body: \"\"",
+        "6:49: pools[0].health.expect_body: must be 1..=1024 bytes",
+    ),
+    (
+        "path: /healthz",
+        "path: /, method: HEAD, expect_body: ok",
+        "6:63: pools[0].health.expect_body: an answer to HEAD has no body",
+    ),
+];
