@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use lb_common::abi::BackendIndex;
-use lb_common::config::{self, Desired, Limits};
+use lb_common::config::{self, ConfigError, Desired, Limits};
 use lb_common::image::Image;
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 use tracing::{error, info, warn};
@@ -31,6 +31,7 @@ use crate::io::files;
 use crate::io::host::Host;
 use crate::io::netlink::{Changes, Netlink};
 use crate::io::pins::Pins;
+use crate::io::probes::ThisHost;
 use crate::io::state_file::{State, StateFile};
 
 /// Everything the loop owns.
@@ -97,7 +98,7 @@ impl Agent {
     /// A start that fails leaves the kernel as it found it.
     pub(super) async fn start(options: RunOptions) -> Result<(Self, Changes, Socket), AgentError> {
         let text = files::read(&options.config)?;
-        let desired = config::parse(&options.config.display().to_string(), &text)?;
+        let desired = options.parsed(&text)?;
         capabilities::check()?;
         let state_file = StateFile::new(&options.state_dir)?;
         let state = state_file.load()?;
@@ -318,6 +319,11 @@ impl Agent {
 }
 
 impl RunOptions {
+    /// What the text of the configuration file says, if this host has all that it names.
+    fn parsed(&self, text: &str) -> Result<Desired, ConfigError> {
+        config::parse_on(&ThisHost, &self.config.display().to_string(), text)
+    }
+
     /// Refuses interfaces that the configuration names and that are not there.
     pub(super) fn refuse_absent<'a>(
         &self,

@@ -20,6 +20,7 @@ use crate::core::overrides::{Change, Overrides};
 use crate::core::target::Ways;
 use crate::io::api_server::{Answer, Request};
 use crate::io::files;
+use crate::io::probes::ThisHost;
 use crate::io::state_file::State;
 
 impl Agent {
@@ -49,7 +50,7 @@ impl Agent {
     pub(super) async fn reload(&mut self) {
         let origin = self.options.config.display().to_string();
         let read = files::read(&self.options.config).map_err(AgentError::from);
-        let parsed = read.and_then(|text| Ok((config::parse(&origin, &text)?, text)));
+        let parsed = read.and_then(|text| Ok((config::parse_on(&ThisHost, &origin, &text)?, text)));
         let outcome = match parsed {
             Ok((desired, text)) => self.change_to(desired, text, Source::File).await,
             Err(error) => Err(error),
@@ -96,7 +97,7 @@ impl Agent {
     /// Refuses whatever [`Self::apply`] would refuse before it touches anything.
     async fn diff(&self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
-        let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
+        let desired = read(request)?;
         self.consider(&desired).await.map_err(refused)?;
         let changes = diff(&self.desired, &desired);
         views::item(self, "ConfigDiff", ConfigDiff { changes, applied: false })
@@ -104,7 +105,7 @@ impl Agent {
 
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
-        let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
+        let desired = read(request)?;
         let changes = diff(&self.desired, &desired);
         let text = request.text.clone();
         self.change_to(desired, text, Source::Api).await.map_err(refused)?;
@@ -218,6 +219,11 @@ struct Considered {
     overrides: Overrides,
     checks: Checks,
     prepared: Prepared,
+}
+
+/// A configuration that a client has sent.
+fn read(request: &ConfigRequest) -> Result<Desired, Problem> {
+    config::parse_on(&ThisHost, &request.origin, &request.text).map_err(Problem::from)
 }
 
 fn log_undo(undone: Result<(), AgentError>) {

@@ -1,6 +1,7 @@
 //! Checks: probes go out when they are due, and what they find goes to the maps.
 
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lb_common::api::{Health, HealthCounts, HealthResult};
 use lb_common::config::{Desired, HealthKind};
@@ -11,7 +12,10 @@ use super::views;
 use crate::core::health::{Checked, Checks, Condition, Transition, believed};
 use crate::io::api_server::Answer;
 use crate::io::clock;
-use crate::io::probes::{Finished, Prober};
+use crate::io::probes::{Finished, Prober, days_left};
+
+/// Certificates that end sooner are warned of.
+const CERTIFICATE_WARNING_DAYS: i64 = 14;
 
 impl Agent {
     /// The checks that a configuration wants. Of a backend that was not checked until now, its entry
@@ -88,7 +92,10 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
         name: name.to_owned(),
         check: match &checked.check.kind {
             HealthKind::Tcp => format!("tcp {}", checked.address),
-            HealthKind::Http(http) => format!("http://{}{}", checked.address, http.path),
+            HealthKind::Http(http) => {
+                let scheme = if http.tls.is_some() { "https" } else { "http" };
+                format!("{scheme}://{}{}", checked.address, http.path)
+            }
         },
         condition: condition.name().to_owned(),
         believed: usable == (condition == Condition::Up),
@@ -100,6 +107,8 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
             Condition::Down => checked.check.rise,
         },
         last,
+        certificate_ends: checked.certificate_end_s.map(certificate_end),
+        certificate_days_left: checked.certificate_end_s.map(|end_s| now.days_until(end_s)),
         next_ms: agent.health.is_waiting(checked).then(|| now.until_ms(checked.next_ns)),
     }
 }
@@ -128,6 +137,38 @@ pub(super) fn is_panic(agent: &Agent, pool: &str) -> bool {
     backends.into_iter().any(|(_, backend)| backend.usable && backend.condition == Condition::Down)
 }
 
+/// Pools whose certificates end soon: one sentence each, about the one that ends first.
+pub(super) fn certificate_warnings(agent: &Agent) -> Vec<String> {
+    let now = Now::read();
+    let mut ending: BTreeMap<&str, (i64, &str, usize)> = BTreeMap::new();
+    for (pool, name, checked) in agent.health.iter() {
+        let days = checked.certificate_end_s.map(|end_s| now.days_until(end_s));
+        let Some(days) = days.filter(|days| *days < CERTIFICATE_WARNING_DAYS) else { continue };
+        let (first, who, count) = ending.entry(pool).or_insert((days, name, 0));
+        *count += 1;
+        if days < *first {
+            (*first, *who) = (days, name);
+        }
+    }
+    let told = ending.into_iter().map(|(pool, (days, name, count))| {
+        let when = match days {
+            ..=-1 => "has ended".to_owned(),
+            0 => "ends within a day".to_owned(),
+            1 => "ends in 1 day".to_owned(),
+            _ => format!("ends in {days} days"),
+        };
+        let others = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
+        format!("the certificate of backend {pool}/{name}{others} {when}")
+    });
+    told.collect()
+}
+
+/// A moment in seconds since 1970, as people read it.
+fn certificate_end(end_s: i64) -> String {
+    let since = Duration::from_secs(u64::try_from(end_s).unwrap_or(0));
+    views::rfc3339(UNIX_EPOCH + since)
+}
+
 /// Both clocks at one moment.
 struct Now {
     monotonic_ns: u64,
@@ -144,6 +185,12 @@ impl Now {
     fn at(&self, monotonic_ns: u64) -> String {
         let ago = Duration::from_nanos(self.monotonic_ns.saturating_sub(monotonic_ns));
         views::rfc3339(self.of_day.checked_sub(ago).unwrap_or(self.of_day))
+    }
+
+    /// Whole days until a moment in seconds since 1970.
+    fn days_until(&self, end_s: i64) -> i64 {
+        let since_1970 = self.of_day.duration_since(UNIX_EPOCH).unwrap_or_default();
+        days_left(end_s, i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX))
     }
 
     /// Milliseconds until a moment to come.

@@ -49,6 +49,8 @@ pub struct Outcome {
     pub detail: String,
     /// How long it took.
     pub took_ns: u64,
+    /// The last second of the server's certificate, since 1970, if one was seen.
+    pub certificate_end_s: Option<i64>,
 }
 
 /// Conditions by pool and name. Who is not in it is up, or not checked.

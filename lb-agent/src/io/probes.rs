@@ -5,9 +5,12 @@
 
 mod dial;
 mod http;
+mod named;
 mod steps;
+mod tls;
 
 use std::io;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -25,8 +28,11 @@ use crate::io::clock;
 use dial::dial;
 use http::HttpFailure;
 use steps::Steps;
+use tls::{HTTP_1, TlsClients, TlsFailure};
 
+pub use named::ThisHost;
 pub use steps::Step;
+pub use tls::days_left;
 
 /// What a server's log shows of us.
 const AGENT: &str = concat!("lb-agent/", env!("CARGO_PKG_VERSION"));
@@ -80,12 +86,13 @@ async fn ask_all(
     mut questions: mpsc::UnboundedReceiver<Probe>,
     answers: mpsc::UnboundedSender<Finished>,
 ) {
+    let asker = Arc::new(Asker::default());
     while let Some(question) = questions.recv().await {
-        let answers = answers.clone();
+        let (answers, asker) = (answers.clone(), Arc::clone(&asker));
         tokio::spawn(async move {
             let id = question.id;
             // One that panics has come to nothing, and is due again.
-            let outcome = tokio::spawn(async move { probe(&question).await }).await;
+            let outcome = tokio::spawn(async move { asker.probe(&question).await }).await;
             // The loop has ended, and nobody wants to know.
             let _ = answers.send((id, outcome.unwrap_or(None)));
         });
@@ -98,6 +105,8 @@ enum Failure {
     #[error("cannot connect: {0}")]
     Connect(io::Error),
     #[error(transparent)]
+    Tls(#[from] TlsFailure),
+    #[error(transparent)]
     Http(#[from] HttpFailure),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
@@ -108,40 +117,68 @@ impl Failure {
     fn ours(&self) -> Option<&io::Error> {
         match self {
             Self::Connect(error) if is_ours(error) => Some(error),
-            Self::Connect(_) | Self::Http(_) | Self::TimedOut(_) => None,
+            Self::Connect(_) | Self::Tls(_) | Self::Http(_) | Self::TimedOut(_) => None,
         }
     }
 }
 
-/// Asks, and says what came of it, unless this host had no means to ask. The time is that of
-/// everything together, so an answer that comes drop by drop is none.
-pub async fn probe(probe: &Probe) -> Option<Outcome> {
-    run(probe, &mut Steps::unseen()).await
+/// Asks, with what probes share.
+#[derive(Debug, Default)]
+pub struct Asker {
+    tls: TlsClients,
 }
 
-/// Asks like [`probe`], and tells each step.
-pub async fn explain(probe: &Probe) -> (Option<Outcome>, Vec<Step>) {
-    let mut steps = Steps::kept();
-    let outcome = run(probe, &mut steps).await;
-    let detail = outcome.as_ref().map_or("this host has no means to ask", |it| &it.detail);
-    let steps = steps.end(detail);
-    (outcome, steps)
-}
+impl Asker {
+    /// Asks, and says what came of it, unless this host had no means to ask. The time is that of
+    /// everything together, so an answer that comes drop by drop is none.
+    pub async fn probe(&self, probe: &Probe) -> Option<Outcome> {
+        self.run(probe, &mut Steps::unseen()).await
+    }
 
-async fn run(probe: &Probe, steps: &mut Steps) -> Option<Outcome> {
-    let start_ns = clock::precise_ns();
-    let limit = probe.check.timeout;
-    let asked = timeout(limit, ask(probe, steps)).await;
-    let result = asked.unwrap_or(Err(Failure::TimedOut(limit)));
-    let took_ns = clock::precise_ns().saturating_sub(start_ns);
-    match result {
-        Ok(detail) => Some(Outcome { passed: true, detail, took_ns }),
-        Err(failure) => {
-            if let Some(error) = failure.ours() {
-                warn!(%error, address = %probe.address, "a check could not be made");
-                return None;
+    /// Asks like [`Self::probe`], and tells each step.
+    pub async fn explain(&self, probe: &Probe) -> (Option<Outcome>, Vec<Step>) {
+        let mut steps = Steps::kept();
+        let outcome = self.run(probe, &mut steps).await;
+        let detail = outcome.as_ref().map_or("this host has no means to ask", |it| &it.detail);
+        let steps = steps.end(detail);
+        (outcome, steps)
+    }
+
+    async fn run(&self, probe: &Probe, steps: &mut Steps) -> Option<Outcome> {
+        let start_ns = clock::precise_ns();
+        let limit = probe.check.timeout;
+        let asked = timeout(limit, self.ask(probe, steps)).await;
+        let result = asked.unwrap_or(Err(Failure::TimedOut(limit)));
+        let took_ns = clock::precise_ns().saturating_sub(start_ns);
+        let (passed, detail) = match result {
+            Ok(detail) => (true, detail),
+            Err(failure) => {
+                if let Some(error) = failure.ours() {
+                    warn!(%error, address = %probe.address, "a check could not be made");
+                    return None;
+                }
+                (false, failure.to_string())
             }
-            Some(Outcome { passed: false, detail: failure.to_string(), took_ns })
+        };
+        Some(Outcome { passed, detail, took_ns, certificate_end_s: steps.certificate_end_s })
+    }
+
+    async fn ask(&self, probe: &Probe, steps: &mut Steps) -> Result<String, Failure> {
+        match &probe.check.kind {
+            HealthKind::Tcp => {
+                dial(probe.address, steps).await?;
+                Ok("connected".to_owned())
+            }
+            HealthKind::Http(check) => {
+                let stream = dial(probe.address, steps).await?;
+                let Some(tls) = &check.tls else {
+                    return Ok(http::ask(stream, probe, check, steps).await?);
+                };
+                let how = (tls, HTTP_1);
+                let stream = self.tls.connect(stream, how, probe.address.ip(), steps).await?;
+                let answer = http::ask(stream, probe, check, steps).await?;
+                Ok(tls::with_days_left(answer, steps.certificate_end_s))
+            }
         }
     }
 }
@@ -149,19 +186,6 @@ async fn run(probe: &Probe, steps: &mut Steps) -> Option<Outcome> {
 fn is_ours(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     errno.is_some_and(|errno| OUT_OF_RESOURCES.contains(&errno))
-}
-
-async fn ask(probe: &Probe, steps: &mut Steps) -> Result<String, Failure> {
-    match &probe.check.kind {
-        HealthKind::Tcp => {
-            dial(probe.address, steps).await?;
-            Ok("connected".to_owned())
-        }
-        HealthKind::Http(check) => {
-            let stream = dial(probe.address, steps).await?;
-            Ok(http::ask(stream, probe, check, steps).await?)
-        }
-    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub struct Health {
     pub needed: u32,
     /// The last result.
     pub last: Option<HealthResult>,
+    /// When the server's certificate ends, RFC 3339, if one was seen.
+    pub certificate_ends: Option<String>,
+    /// Whole days until then; negative once it has ended.
+    pub certificate_days_left: Option<i64>,
     /// Time until the next probe, ms; none while one is under way.
     pub next_ms: Option<u64>,
 }

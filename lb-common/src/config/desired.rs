@@ -14,7 +14,8 @@ use serde::Serialize;
 mod health;
 
 pub use health::{
-    HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, StatusRange, Statuses,
+    HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, StatusRange, Statuses, TlsCheck,
+    Trust,
 };
 
 use super::prefix::Prefix;

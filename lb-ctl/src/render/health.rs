@@ -5,6 +5,9 @@ use lb_common::api::{Health, List};
 use super::View;
 use super::table::{Cell, Palette, Table, Tone};
 
+/// As many days before its end a certificate is coloured.
+const CERTIFICATE_WARNING_DAYS: i64 = 14;
+
 impl View for List<Health> {
     fn text(&self, wide: bool, palette: Palette) -> String {
         if self.items.is_empty() {
@@ -12,7 +15,7 @@ impl View for List<Health> {
         }
         let mut header = vec!["BACKEND", "HEALTH", "SINCE", "LAST RESULT", "TOOK"];
         if wide {
-            header.extend(["CHECK", "AGAINST", "AT", "NEXT", "BELIEVED"]);
+            header.extend(["CHECK", "AGAINST", "AT", "NEXT", "BELIEVED", "CERTIFICATE"]);
         }
         let mut table = Table::new(&header);
         for health in &self.items {
@@ -30,6 +33,7 @@ impl View for List<Health> {
                 row.push(Cell::optional(last.map(|last| &last.at)));
                 row.push(Cell::optional(health.next_ms.map(|wait| format!("in {wait} ms"))));
                 row.push(if health.believed { "yes".into() } else { "no".into() });
+                row.push(certificate(health.certificate_days_left));
             }
             table.row(row);
         }
@@ -51,6 +55,18 @@ fn tone(condition: &str) -> Tone {
         "down" => Tone::Bad,
         _ => Tone::Warn,
     }
+}
+
+/// `34 days`
+fn certificate(days_left: Option<i64>) -> Cell {
+    let Some(days) = days_left else { return Cell::optional(None::<&String>) };
+    let text = match days {
+        ..=-1 => "ended".to_owned(),
+        1 => "1 day".to_owned(),
+        _ => format!("{days} days"),
+    };
+    let tone = if days < CERTIFICATE_WARNING_DAYS { Tone::Warn } else { Tone::Plain };
+    Cell::toned(text, tone)
 }
 
 /// `0.4 ms`

@@ -65,6 +65,8 @@ pub struct Checked {
     pub since_ns: u64,
     /// The last result.
     pub last: Option<Last>,
+    /// The last second of the certificate that was seen last, since 1970.
+    pub certificate_end_s: Option<i64>,
     /// When the next probe is due, or was when it is under way.
     pub next_ns: u64,
     id: ProbeId,
@@ -126,7 +128,16 @@ impl Checks {
                 let id = ProbeId(self.last_id);
                 self.timeline.insert((next_ns, id));
                 let machine = Machine::new(condition);
-                Checked { check, address, machine, since_ns: now_ns, last: None, next_ns, id }
+                Checked {
+                    check,
+                    address,
+                    machine,
+                    since_ns: now_ns,
+                    last: None,
+                    certificate_end_s: None,
+                    next_ns,
+                    id,
+                }
             };
             self.by_id.insert(checked.id, key.clone());
             self.checked.entry(key.0).or_default().insert(key.1, checked);
@@ -170,6 +181,7 @@ impl Checks {
         let from = checked.machine.condition();
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
+        checked.certificate_end_s = outcome.certificate_end_s.or(checked.certificate_end_s);
         let last = checked.last.insert(Last { outcome, at_ns: now_ns });
         let to = changed?;
         checked.since_ns = now_ns;

@@ -68,7 +68,8 @@ fn configured(desired: &Desired, condition: Condition) -> Checks {
 }
 
 fn outcome(passed: bool) -> Outcome {
-    Outcome { passed, detail: if passed { "connected" } else { "refused" }.into(), took_ns: 1 }
+    let detail = if passed { "connected" } else { "refused" }.into();
+    Outcome { passed, detail, took_ns: 1, certificate_end_s: None }
 }
 
 #[test]
@@ -272,4 +273,18 @@ fn only_a_used_entry_of_the_same_address_speaks_for_a_backend() {
     let backend = moved.pools.get_mut("web").unwrap().backends.get_mut("b1").unwrap();
     backend.address = "10.3.0.9".parse().unwrap();
     assert_eq!(of_b1(&image, &moved), Condition::Unknown);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_known_until_another_is_seen() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    let seen = |end_s| Outcome { certificate_end_s: end_s, ..outcome(true) };
+    for (second, end_s, known) in [(1, Some(5), Some(5)), (2, None, Some(5)), (3, Some(9), Some(9))]
+    {
+        let now_ns = START_NS + second * SECOND_NS;
+        for probe in checks.due(now_ns) {
+            checks.finish(probe.id, Some(seen(end_s)), now_ns);
+        }
+        assert_eq!(checks.of("web", "b1").unwrap().certificate_end_s, known);
+    }
 }

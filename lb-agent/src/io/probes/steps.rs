@@ -15,19 +15,21 @@ pub struct Step {
     pub took_ns: u64,
 }
 
-/// The steps of one probe.
+/// The steps of one probe, and what was seen on the way.
 #[derive(Debug)]
 pub(super) struct Steps {
     is_kept: bool,
     done: Vec<Step>,
     /// The step that is under way, and since when.
     open: (&'static str, u64),
+    /// The last second of the server's certificate, since 1970, if one was seen.
+    pub(super) certificate_end_s: Option<i64>,
 }
 
 impl Steps {
     /// Steps that nobody wants to know.
     pub(super) fn unseen() -> Self {
-        Self { is_kept: false, done: Vec::new(), open: ("", 0) }
+        Self { is_kept: false, done: Vec::new(), open: ("", 0), certificate_end_s: None }
     }
 
     /// Steps that are kept.

@@ -1,9 +1,9 @@
 //! Probes of real sockets on this host's loopback.
 
 mod http;
+mod tls;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use lb_common::config::{HealthCheck, HealthVia};
@@ -57,7 +57,7 @@ fn question(address: SocketAddr, kind: HealthKind, limit: Duration) -> Probe {
 }
 
 async fn asked(address: SocketAddr, kind: HealthKind, limit: Duration) -> Outcome {
-    probe(&question(address, kind, limit)).await.unwrap()
+    Asker::default().probe(&question(address, kind, limit)).await.unwrap()
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::string::String;
+use std::sync::Arc;
 use std::time::Duration;
 use std::vec::Vec;
 
@@ -34,7 +35,7 @@ pub struct HealthCheck {
 pub enum HealthKind {
     /// A TCP connection opens.
     Tcp,
-    /// An HTTP request has the answer that is expected.
+    /// An HTTP request has the answer that is expected, with TLS or without.
     Http(HttpCheck),
 }
 
@@ -51,6 +52,35 @@ pub struct HttpCheck {
     pub expect_status: Statuses,
     /// What the first 64 KiB of the body must have somewhere.
     pub expect_body: Option<String>,
+    /// How it is encrypted; not at all if absent.
+    pub tls: Option<TlsCheck>,
+}
+
+/// What TLS a check speaks.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct TlsCheck {
+    /// Name that is asked for and that the certificate must have; the backend's address if absent.
+    pub server_name: Option<String>,
+    /// Whose certificates are accepted.
+    pub trust: Trust,
+}
+
+/// Whose certificates are accepted.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Those of whoever the host trusts.
+    System,
+    /// Those that one of these has issued.
+    File {
+        /// The file that they are in.
+        path: String,
+        /// What it had when the configuration was taken, each in DER.
+        #[serde(skip)]
+        certificates: Arc<Vec<Vec<u8>>>,
+    },
+    /// Anybody's: they are not verified.
+    Anybody,
 }
 
 /// Method of an HTTP request.

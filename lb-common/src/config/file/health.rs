@@ -22,27 +22,41 @@ pub struct HealthFile {
     /// What is asked.
     #[serde(rename = "type")]
     pub kind: HealthType,
-    /// Absolute path that is fetched; for http only, and needed there.
+    /// Absolute path that is fetched; for http and https only, and needed there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^/[!-~]*$"))]
     pub path: Option<String>,
-    /// How it is fetched; for http only. Default: GET.
+    /// How it is fetched; for http and https only. Default: GET.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<HttpMethod>,
-    /// Value of the Host header, 1 to 255 printable ASCII characters; for http only.
+    /// Value of the Host header, 1 to 255 printable ASCII characters; for http and https only.
     /// Default: address and port of the backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[!-~]{1,255}$"))]
     pub host: Option<String>,
     /// Statuses that pass, 100..=599: one, a range such as `200-299`, or a list of both; for http
-    /// only. Default: 200-299.
+    /// and https only. Default: 200-299.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect_status: Option<StatusesFile>,
     /// Text that the first 64 KiB of the body must have somewhere, byte for byte, 1 to 1024 bytes;
-    /// for http only, and not with HEAD. Default: none, any body passes.
+    /// for http and https only, and not with HEAD. Default: none, any body passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = *limit::TEXT_BYTES.start(), max = *limit::TEXT_BYTES.end()))]
     pub expect_body: Option<String>,
+    /// Name that the server is asked for (SNI) and that its certificate must have; for https only.
+    /// Default: none is asked for, and the certificate must have the backend's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,253}$"))]
+    pub server_name: Option<String>,
+    /// Absolute path of a PEM file on the balancer, with the certificates of whoever may have issued
+    /// the server's; for https only. It is read when the configuration is taken, not again after.
+    /// Default: the host's own roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^/[^\x00]*$"))]
+    pub ca: Option<String>,
+    /// Whether the server's certificate is verified; for https only. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<bool>,
     /// Port asked, 1..=65535. Default: the lowest of the first of the pool's TCP services, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
@@ -82,6 +96,8 @@ pub enum HealthType {
     Tcp,
     /// An HTTP request for `path` is answered as expected.
     Http,
+    /// The same with TLS.
+    Https,
 }
 
 impl HealthType {
@@ -90,6 +106,7 @@ impl HealthType {
         match self {
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Https => "https",
         }
     }
 }

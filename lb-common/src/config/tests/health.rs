@@ -1,9 +1,10 @@
 //! Claims about health checks: what each type asks, and what it asks if nothing is said.
 
 use std::string::ToString;
+use std::sync::Arc;
 
 use super::{accepted, edited};
-use crate::config::{HealthCheck, HealthKind, HttpCheck, HttpMethod};
+use crate::config::{HealthCheck, HealthKind, HttpCheck, HttpMethod, TlsCheck, Trust};
 
 /// The check of the valid text with other fields.
 fn check(fields: &str) -> HealthCheck {
@@ -44,4 +45,20 @@ fn statuses_are_a_number_a_range_or_a_list_of_them() {
         }
         assert!(outside.iter().all(|status| !statuses.contains(*status)), "{written}");
     }
+}
+
+#[test]
+fn https_is_http_with_tls_that_the_hosts_roots_answer_for_unless_more_is_said() {
+    let https = |fields: &str| {
+        let kind = check(&std::format!("type: https, path: /{fields}")).kind;
+        let HealthKind::Http(http) = kind else { panic!("{kind:?}") };
+        http.tls.unwrap()
+    };
+    assert_eq!(http("").tls, None);
+    assert_eq!(https(""), TlsCheck { server_name: None, trust: Trust::System });
+    assert_eq!(https(", verify: false").trust, Trust::Anybody);
+    let own = https(", server_name: www.example, ca: /etc/ca.pem, verify: true");
+    assert_eq!(own.server_name.as_deref(), Some("www.example"));
+    let file = Trust::File { path: "/etc/ca.pem".to_string(), certificates: Arc::default() };
+    assert_eq!(own.trust, file);
 }

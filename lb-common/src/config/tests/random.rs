@@ -29,6 +29,9 @@ fn health() -> impl Strategy<Value = HealthFile> {
                 StatusesFile::List(vec![StatusFile::Number(200), range])
             }),
             expect_body: is_http.then(|| "\"ok\": ✓".to_string()),
+            server_name: None,
+            ca: None,
+            verify: None,
             port,
             interval: format!("{interval_ms}ms"),
             timeout: format!("{}ms", interval_ms / 2),

@@ -1,6 +1,8 @@
 //! Checks of health checks: what all types share here, what each has of its own in [`kind`].
 
 mod kind;
+mod text;
+mod tls;
 
 use std::format;
 
@@ -8,15 +10,17 @@ use super::values;
 use crate::config::desired::{HealthCheck, HealthVia};
 use crate::config::error::Findings;
 use crate::config::file::{HealthFile, limit};
+use crate::config::host::Host;
 use crate::config::position::Path;
 
 /// The health check of a pool.
 pub(super) fn check(
+    host: &dyn Host,
     file: &HealthFile,
     path: &Path<'_>,
     findings: &mut Findings,
 ) -> Option<HealthCheck> {
-    let kind = kind::kind(file, path, findings);
+    let kind = kind::kind(host, file, path, findings);
     let port = file.port.map(|port| {
         let port = values::in_range(port, &limit::PORT, &path.field("port"), findings);
         port.and_then(|port| u16::try_from(port).ok())

@@ -10,16 +10,22 @@ use super::{health, quic, values};
 use crate::config::desired::{Backend, Encapsulation, Pool, Weight};
 use crate::config::error::Findings;
 use crate::config::file::{BackendFile, ConfigFile, EncapSourceFile, PoolFile, default, limit};
+use crate::config::host::Host;
 use crate::config::position::Path;
 use crate::config::prefix::Prefix;
 use crate::config::quic::ServerId;
 use crate::maglev::is_prime;
 
 /// Every pool of the file, by name.
-pub(super) fn pools(file: &ConfigFile, findings: &mut Findings) -> Option<BTreeMap<String, Pool>> {
+pub(super) fn pools(
+    host: &dyn Host,
+    file: &ConfigFile,
+    findings: &mut Findings,
+) -> Option<BTreeMap<String, Pool>> {
     let list = Path::Root.field("pools");
     values::unique_names(file.pools.iter().map(|pool| pool.name.as_str()), &list, findings);
     let surroundings = Surroundings {
+        host,
         source: &file.node.encap_source,
         vips: file.services.iter().filter_map(|service| service.vip.parse().ok()).collect(),
     };
@@ -49,6 +55,7 @@ pub(super) fn insert<T>(
 
 /// What a pool is checked against.
 struct Surroundings<'a> {
+    host: &'a dyn Host,
     source: &'a EncapSourceFile,
     vips: BTreeSet<IpAddr>,
 }
@@ -59,7 +66,8 @@ impl Surroundings<'_> {
         let idle = idle_timeouts(file, path, findings);
         let quic = quic::configurations(&file.quic, &path.field("quic"), findings);
         let health = file.health.as_ref();
-        let health = health.map(|file| health::check(file, &path.field("health"), findings));
+        let health =
+            health.map(|file| health::check(self.host, file, &path.field("health"), findings));
         let backends = self.backends(file, &path.field("backends"), findings);
         Some(Pool {
             scheduler: file.scheduler,

@@ -275,6 +275,8 @@ fn check(name: &str) -> Health {
             took_us: 1234,
             at: "2025-11-20T22:00:09Z".to_owned(),
         }),
+        certificate_ends: Some("2025-12-24T00:00:00Z".to_owned()),
+        certificate_days_left: Some(33),
         next_ms: Some(400),
     }
 }
@@ -285,6 +287,8 @@ fn checks_are_listed_with_their_last_results() {
         condition: "unknown".to_owned(),
         needed: 1,
         last: None,
+        certificate_ends: None,
+        certificate_days_left: None,
         next_ms: None,
         ..check("web-2")
     };
@@ -299,9 +303,9 @@ web/web-2   unknown   2025-11-20T22:00:00Z   -             -
     let column = wide.find("CHECK").unwrap();
     let right: Vec<&str> = wide.lines().map(|line| &line[column..]).collect();
     let expected = [
-        "CHECK                        AGAINST   AT                     NEXT        BELIEVED",
-        "http://10.3.0.2:80/healthz   0 of 3    2025-11-20T22:00:09Z   in 400 ms   yes",
-        "http://10.3.0.2:80/healthz   0 of 1    -                      -           yes",
+        "CHECK                        AGAINST   AT                     NEXT        BELIEVED   CERTIFICATE",
+        "http://10.3.0.2:80/healthz   0 of 3    2025-11-20T22:00:09Z   in 400 ms   yes        33 days",
+        "http://10.3.0.2:80/healthz   0 of 1    -                      -           yes        -",
     ];
     assert_eq!(right, expected);
     assert_eq!(checks.names(), ["backend/web/web-1", "backend/web/web-2"]);

@@ -11,6 +11,7 @@ pub(super) fn plain() -> HttpCheck {
         host: None,
         expect_status: Statuses(vec![StatusRange { first: 200, last: 299 }]),
         expect_body: None,
+        tls: None,
     }
 }
 
@@ -147,8 +148,9 @@ async fn the_server_is_asked_what_the_check_says() {
 async fn each_step_is_told_to_whoever_wants_to_know() {
     const ANSWER: &[&str] = &["HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine"];
     let address = server(ANSWER, Duration::ZERO).await;
-    let (outcome, steps) =
-        explain(&question(address, HealthKind::Http(with_body("ok")), LIMIT)).await;
+    let (outcome, steps) = Asker::default()
+        .explain(&question(address, HealthKind::Http(with_body("ok")), LIMIT))
+        .await;
     let outcome = outcome.unwrap();
     assert!(!outcome.passed);
     let names: Vec<_> = steps.iter().map(|step| step.name).collect();

@@ -1,6 +1,10 @@
 //! Rows for health checks that make no sense.
 
-use super::{Row, check};
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+use super::{Row, accepted, check, edited};
+use crate::config::{Host, parse_on};
 
 #[test]
 fn wrong_checks_are_refused_with_their_place() {
@@ -110,3 +114,65 @@ const WRONG_HTTP: &[Row] = &[
         "6:63: pools[0].health.expect_body: an answer to HEAD has no body",
     ),
 ];
+
+#[test]
+fn wrong_tls_is_refused_with_its_place() {
+    check(WRONG_TLS);
+}
+
+const WRONG_TLS: &[Row] = &[
+    (
+        "path: /healthz",
+        "path: /, server_name: a, ca: /ca.pem, verify: true",
+        "6:49: pools[0].health.server_name: a check of type http has no server_name\n\
+         edge.yaml:6:56: pools[0].health.ca: a check of type http has no ca\n\
+         edge.yaml:6:73: pools[0].health.verify: a check of type http has no verify",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: https",
+        "6:13: pools[0].health.path: a check of type https needs a path",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: https, path: /, server_name: www..example",
+        "6:50: pools[0].health.server_name: \"www..example\" is not the name of a host",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: https, path: /, ca: ca.pem",
+        "6:41: pools[0].health.ca: \"ca.pem\" is not an absolute path",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: https, path: /, ca: /ca.pem, verify: false",
+        "6:41: pools[0].health.ca: has no meaning with verify: false",
+    ),
+];
+
+/// A host that has nothing.
+struct Bare;
+
+impl Host for Bare {
+    fn certificates(&self, path: &str) -> Result<Vec<Vec<u8>>, String> {
+        Err(std::format!("cannot read {path}"))
+    }
+
+    fn has_roots(&self) -> Result<(), String> {
+        Err("this host has no root certificates".to_string())
+    }
+}
+
+#[test]
+fn what_the_host_lacks_is_refused_with_its_place() {
+    let rows = [
+        ("type: https, path: /, ca: /ca.pem", "6:41: pools[0].health.ca: cannot read /ca.pem"),
+        ("type: https, path: /", "6:13: pools[0].health.ca: this host has no root certificates"),
+    ];
+    for (fields, message) in rows {
+        let text = edited("type: http, path: /healthz", fields);
+        let refusal = parse_on(&Bare, "edge.yaml", &text).unwrap_err().to_string();
+        assert_eq!(refusal, std::format!("edge.yaml:{message}"));
+        accepted(&text);
+    }
+}

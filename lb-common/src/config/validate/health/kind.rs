@@ -1,21 +1,25 @@
 //! What a health check asks: the fields of its type, and none of another's.
 
-use core::ops::RangeInclusive;
 use std::format;
-use std::string::{String, ToString};
+use std::string::ToString;
 use std::vec::Vec;
 
-use super::values;
+use super::text::{absolute_path, limited, some_or_wrong};
+use super::{tls, values};
 use crate::config::desired::{HealthKind, HttpCheck, HttpMethod, StatusRange, Statuses};
 use crate::config::error::Findings;
 use crate::config::file::{HealthFile, HealthType, StatusFile, StatusesFile, default, limit};
+use crate::config::host::Host;
 use crate::config::position::Path;
 
 /// Checks of these types send HTTP requests.
-const HTTP: &[HealthType] = &[HealthType::Http];
+const HTTP: &[HealthType] = &[HealthType::Http, HealthType::Https];
+/// And these speak TLS.
+const TLS: &[HealthType] = &[HealthType::Https];
 
 /// What `file` asks. `path` is the check's.
 pub(super) fn kind(
+    host: &dyn Host,
     file: &HealthFile,
     path: &Path<'_>,
     findings: &mut Findings,
@@ -24,17 +28,25 @@ pub(super) fn kind(
     match file.kind {
         HealthType::Tcp => Some(HealthKind::Tcp),
         HealthType::Http => http(file, path, findings).map(HealthKind::Http),
+        HealthType::Https => {
+            let tls = tls::tls(host, file, path, findings);
+            let http = http(file, path, findings)?;
+            Some(HealthKind::Http(HttpCheck { tls: Some(tls?), ..http }))
+        }
     }
 }
 
 /// Each field that belongs to some types only: its name, whether it is there, and whose it is.
-const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 5] {
+const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 8] {
     [
         ("path", file.path.is_some(), HTTP),
         ("method", file.method.is_some(), HTTP),
         ("host", file.host.is_some(), HTTP),
         ("expect_status", file.expect_status.is_some(), HTTP),
         ("expect_body", file.expect_body.is_some(), HTTP),
+        ("server_name", file.server_name.is_some(), TLS),
+        ("ca", file.ca.is_some(), TLS),
+        ("verify", file.verify.is_some(), TLS),
     ]
 }
 
@@ -88,42 +100,8 @@ fn http(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) -> Option<H
         host: some_or_wrong(host)?,
         expect_status: statuses?,
         expect_body: some_or_wrong(body)?,
+        tls: None,
     })
-}
-
-/// A field that may be absent: absent, right, or wrong, and then there is nothing.
-#[expect(clippy::option_option, reason = "absent is not wrong")]
-fn some_or_wrong<T>(field: Option<Option<T>>) -> Option<Option<T>> {
-    match field {
-        None => Some(None),
-        Some(checked) => checked.map(Some),
-    }
-}
-
-fn absolute_path(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<String> {
-    // Anything but printable ASCII could end the request line early.
-    if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Some(text.to_string());
-    }
-    let message = format!("{text:?} is not a path: \"/\", then printable ASCII without blanks");
-    findings.add(path, message);
-    None
-}
-
-/// A text whose length is in `bytes` and whose letters are right.
-fn limited(
-    text: &str,
-    bytes: &RangeInclusive<usize>,
-    (is_right, of_what): (impl Fn(&str) -> bool, &str),
-    path: &Path<'_>,
-    findings: &mut Findings,
-) -> Option<String> {
-    if bytes.contains(&text.len()) && is_right(text) {
-        return Some(text.to_string());
-    }
-    let message = format!("must be {} bytes {of_what}", values::span(bytes));
-    findings.add(path, message.trim_end());
-    None
 }
 
 fn expect_status(
