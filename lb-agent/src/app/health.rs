@@ -90,13 +90,7 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
     Health {
         pool: pool.to_owned(),
         name: name.to_owned(),
-        check: match &checked.check.kind {
-            HealthKind::Tcp => format!("tcp {}", checked.address),
-            HealthKind::Http(http) => {
-                let scheme = if http.tls.is_some() { "https" } else { "http" };
-                format!("{scheme}://{}{}", checked.address, http.path)
-            }
-        },
+        check: asked(checked),
         condition: condition.name().to_owned(),
         believed: usable == (condition == Condition::Up),
         since: now.at(checked.since_ns),
@@ -110,6 +104,19 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
         certificate_ends: checked.certificate_end_s.map(certificate_end),
         certificate_days_left: checked.certificate_end_s.map(|end_s| now.days_until(end_s)),
         next_ms: agent.health.is_waiting(checked).then(|| now.until_ms(checked.next_ns)),
+    }
+}
+
+/// What a check asks, and where.
+fn asked(checked: &Checked) -> String {
+    let address = checked.address;
+    match &checked.check.kind {
+        HealthKind::Tcp => format!("tcp {address}"),
+        HealthKind::Http(http) => {
+            let scheme = if http.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{address}{}", http.path)
+        }
+        HealthKind::Dns(dns) => format!("dns {address} {} {}", dns.query, dns.record.name()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! for the kernel, answers are still taken when they come.
 
 mod dial;
+mod dns;
 mod http;
 mod named;
 mod steps;
@@ -26,6 +27,7 @@ use tracing::warn;
 use crate::core::health::{Outcome, Probe, ProbeId};
 use crate::io::clock;
 use dial::dial;
+use dns::DnsFailure;
 use http::HttpFailure;
 use steps::Steps;
 use tls::{HTTP_1, TlsClients, TlsFailure};
@@ -108,6 +110,8 @@ enum Failure {
     Tls(#[from] TlsFailure),
     #[error(transparent)]
     Http(#[from] HttpFailure),
+    #[error(transparent)]
+    Dns(#[from] DnsFailure),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
 }
@@ -115,10 +119,11 @@ enum Failure {
 impl Failure {
     /// What this host lacked, if it was not the backend that failed.
     fn ours(&self) -> Option<&io::Error> {
-        match self {
-            Self::Connect(error) if is_ours(error) => Some(error),
-            Self::Connect(_) | Self::Tls(_) | Self::Http(_) | Self::TimedOut(_) => None,
-        }
+        let error = match self {
+            Self::Connect(error) | Self::Dns(DnsFailure::Socket(error)) => Some(error),
+            Self::Tls(_) | Self::Http(_) | Self::Dns(_) | Self::TimedOut(_) => None,
+        };
+        error.filter(|error| is_ours(error))
     }
 }
 
@@ -169,6 +174,7 @@ impl Asker {
                 dial(probe.address, steps).await?;
                 Ok("connected".to_owned())
             }
+            HealthKind::Dns(check) => Ok(dns::ask(probe.address, check, steps).await?),
             HealthKind::Http(check) => {
                 let stream = dial(probe.address, steps).await?;
                 let Some(tls) = &check.tls else {

@@ -11,11 +11,13 @@ use std::vec::Vec;
 
 use serde::Serialize;
 
+mod dns;
 mod health;
 
+pub use dns::{DnsRcode, DnsRecord};
 pub use health::{
-    HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, StatusRange, Statuses, TlsCheck,
-    Trust,
+    DnsCheck, HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, StatusRange, Statuses,
+    TlsCheck, Trust,
 };
 
 use super::prefix::Prefix;

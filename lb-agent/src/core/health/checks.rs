@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lb_common::config::{Desired, HealthCheck, Pool};
+use lb_common::config::{Desired, HealthCheck, HealthKind, Pool};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
 use super::{Condition, Conditions, Machine, Outcome};
+
+/// Port of DNS servers.
+const DNS_PORT: u16 = 53;
 
 /// One try of a check: its results are taken only while the check is the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -222,7 +225,7 @@ impl Checks {
 fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr)> {
     let of_pool = |(name, pool): (&String, &Pool)| {
         let check = Arc::new(pool.health.clone()?);
-        let port = check.port.or_else(|| service_port(desired, name))?;
+        let port = check.port.or_else(|| default_port(&check.kind, desired, name))?;
         let backends = pool.backends.iter().map(|(backend, spec)| {
             let address = SocketAddr::new(spec.address, port);
             ((name.clone(), backend.clone()), (Arc::clone(&check), address))
@@ -230,6 +233,14 @@ fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr)> {
         Some(backends.collect::<Vec<_>>())
     };
     desired.pools.iter().filter_map(of_pool).flatten().collect()
+}
+
+/// The port of a check that names none.
+fn default_port(kind: &HealthKind, desired: &Desired, pool: &str) -> Option<u16> {
+    match kind {
+        HealthKind::Tcp | HealthKind::Http(_) => service_port(desired, pool),
+        HealthKind::Dns(_) => Some(DNS_PORT),
+    }
 }
 
 /// The lowest port of the first TCP service of a pool, by name.

@@ -50,10 +50,14 @@ fn failures_spread_over_a_day_never_add_up() {
 
 /// Two backends that are checked each second, and one pool that is not checked.
 fn checked(fields: &str) -> Desired {
+    checked_by("tcp", fields)
+}
+
+fn checked_by(kind: &str, fields: &str) -> Desired {
     desired(
         &format!(
             "[{{ name: web, table_slots: 251, \
-             health: {{ type: tcp, interval: 1s, timeout: 500ms{fields} }}, \
+             health: {{ type: {kind}, interval: 1s, timeout: 500ms{fields} }}, \
              backends: [{{ name: b1, address: 10.3.0.1 }}, {{ name: b2, address: 10.3.0.2 }}] }}, \
              {{ name: plain, table_slots: 251, backends: [{{ name: b3, address: 10.3.0.3 }}] }}]"
         ),
@@ -84,12 +88,14 @@ fn pools_without_a_check_are_not_asked_and_count_as_up() {
 
 #[test]
 fn the_port_is_the_checks_own_or_that_of_the_service() {
-    let port = |fields| {
-        let checks = configured(&checked(fields), Condition::Unknown);
-        checks.of("web", "b1").unwrap().address.port()
-    };
+    let port_of =
+        |desired| configured(&desired, Condition::Unknown).of("web", "b1").unwrap().address.port();
+    let port = |fields| port_of(checked(fields));
     assert_eq!(port(""), 443);
     assert_eq!(port(", port: 9000"), 9000);
+    let dns = |fields| port_of(checked_by("dns", fields));
+    assert_eq!(dns(", query: a.example"), 53);
+    assert_eq!(dns(", query: a.example, port: 5353"), 5353);
 }
 
 #[test]

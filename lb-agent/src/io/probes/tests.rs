@@ -1,5 +1,6 @@
 //! Probes of real sockets on this host's loopback.
 
+mod dns;
 mod http;
 mod tls;
 

@@ -8,6 +8,8 @@ use std::vec::Vec;
 
 use serde::Serialize;
 
+use super::dns::{DnsRcode, DnsRecord};
+
 /// How a pool's backends are to be checked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct HealthCheck {
@@ -37,6 +39,8 @@ pub enum HealthKind {
     Tcp,
     /// An HTTP request has the answer that is expected, with TLS or without.
     Http(HttpCheck),
+    /// A DNS question over UDP has the answer that is expected.
+    Dns(DnsCheck),
 }
 
 /// An HTTP request, and what its answer must be.
@@ -81,6 +85,17 @@ pub enum Trust {
     },
     /// Anybody's: they are not verified.
     Anybody,
+}
+
+/// A DNS question, and what its answer must be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DnsCheck {
+    /// The name that is asked for.
+    pub query: String,
+    /// The records that are asked for.
+    pub record: DnsRecord,
+    /// Response code that passes.
+    pub expect_rcode: DnsRcode,
 }
 
 /// Method of an HTTP request.

@@ -13,7 +13,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{default, limit};
-use crate::config::desired::{HealthVia, HttpMethod};
+use crate::config::desired::{DnsRcode, DnsRecord, HealthVia, HttpMethod};
 
 /// How a pool's backends are checked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -57,7 +57,19 @@ pub struct HealthFile {
     /// Whether the server's certificate is verified; for https only. Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<bool>,
-    /// Port asked, 1..=65535. Default: the lowest of the first of the pool's TCP services, by name.
+    /// Name that is asked for, such as `www.example`; a single dot is the root. For dns only, and
+    /// needed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^([A-Za-z0-9._-]{1,253}|\.)$"))]
+    pub query: Option<String>,
+    /// Type of the records that are asked for; for dns only. Default: A.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<DnsRecord>,
+    /// Response code that passes; for dns only. Default: NOERROR.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_rcode: Option<DnsRcode>,
+    /// Port asked, 1..=65535. Default: 53 for dns; for others, the lowest of the first of the pool's
+    /// TCP services, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
     pub port: Option<i64>,
@@ -98,6 +110,8 @@ pub enum HealthType {
     Http,
     /// The same with TLS.
     Https,
+    /// A DNS question for `query` over UDP is answered as expected.
+    Dns,
 }
 
 impl HealthType {
@@ -107,6 +121,7 @@ impl HealthType {
             Self::Tcp => "tcp",
             Self::Http => "http",
             Self::Https => "https",
+            Self::Dns => "dns",
         }
     }
 }

@@ -4,7 +4,9 @@ use std::string::ToString;
 use std::sync::Arc;
 
 use super::{accepted, edited};
-use crate::config::{HealthCheck, HealthKind, HttpCheck, HttpMethod, TlsCheck, Trust};
+use crate::config::{
+    DnsRcode, DnsRecord, HealthCheck, HealthKind, HttpCheck, HttpMethod, TlsCheck, Trust,
+};
 
 /// The check of the valid text with other fields.
 fn check(fields: &str) -> HealthCheck {
@@ -61,4 +63,18 @@ fn https_is_http_with_tls_that_the_hosts_roots_answer_for_unless_more_is_said() 
     assert_eq!(own.server_name.as_deref(), Some("www.example"));
     let file = Trust::File { path: "/etc/ca.pem".to_string(), certificates: Arc::default() };
     assert_eq!(own.trust, file);
+}
+
+#[test]
+fn a_dns_check_asks_for_addresses_and_wants_no_error_unless_more_is_said() {
+    let dns = |fields: &str| {
+        let kind = check(&std::format!("type: dns, query: {fields}")).kind;
+        let HealthKind::Dns(dns) = kind else { panic!("{kind:?}") };
+        (dns.query, dns.record, dns.expect_rcode)
+    };
+    let www = || "www.example".to_string();
+    assert_eq!(dns("www.example."), (www(), DnsRecord::A, DnsRcode::NoError));
+    let refused = dns("www.example, record: AAAA, expect_rcode: REFUSED");
+    assert_eq!(refused, (www(), DnsRecord::Aaaa, DnsRcode::Refused));
+    assert_eq!(dns("., record: NS").0, ".");
 }

@@ -150,6 +150,41 @@ const WRONG_TLS: &[Row] = &[
     ),
 ];
 
+#[test]
+fn wrong_dns_checks_are_refused_with_their_place() {
+    check(WRONG_DNS);
+}
+
+const WRONG_DNS: &[Row] = &[
+    (
+        "type: http, path: /healthz",
+        "type: tcp, query: a, record: A, expect_rcode: NOERROR",
+        "6:33: pools[0].health.query: a check of type tcp has no query\n\
+         edge.yaml:6:44: pools[0].health.record: a check of type tcp has no record\n\
+         edge.yaml:6:61: pools[0].health.expect_rcode: a check of type tcp has no expect_rcode",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: dns",
+        "6:13: pools[0].health.query: a check of type dns needs a query",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: dns, query: www example",
+        "6:33: pools[0].health.query: \"www example\" is not the name of a host",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: dns, query: a, record: HINFO",
+        "6:44: pools[0].health.record: \"HINFO\" is not one of: A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TXT",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: dns, query: a, expect_rcode: 0",
+        "6:50: pools[0].health.expect_rcode: invalid type: integer `0`, expected one of the allowed words",
+    ),
+];
+
 /// A host that has nothing.
 struct Bare;
 

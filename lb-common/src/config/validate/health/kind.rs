@@ -4,9 +4,9 @@ use std::format;
 use std::string::ToString;
 use std::vec::Vec;
 
-use super::text::{absolute_path, limited, some_or_wrong};
+use super::text::{absolute_path, limited, query_name, some_or_wrong};
 use super::{tls, values};
-use crate::config::desired::{HealthKind, HttpCheck, HttpMethod, StatusRange, Statuses};
+use crate::config::desired::{DnsCheck, HealthKind, HttpCheck, HttpMethod, StatusRange, Statuses};
 use crate::config::error::Findings;
 use crate::config::file::{HealthFile, HealthType, StatusFile, StatusesFile, default, limit};
 use crate::config::host::Host;
@@ -16,6 +16,7 @@ use crate::config::position::Path;
 const HTTP: &[HealthType] = &[HealthType::Http, HealthType::Https];
 /// And these speak TLS.
 const TLS: &[HealthType] = &[HealthType::Https];
+const DNS: &[HealthType] = &[HealthType::Dns];
 
 /// What `file` asks. `path` is the check's.
 pub(super) fn kind(
@@ -33,11 +34,12 @@ pub(super) fn kind(
             let http = http(file, path, findings)?;
             Some(HealthKind::Http(HttpCheck { tls: Some(tls?), ..http }))
         }
+        HealthType::Dns => dns(file, path, findings).map(HealthKind::Dns),
     }
 }
 
 /// Each field that belongs to some types only: its name, whether it is there, and whose it is.
-const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 8] {
+const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 11] {
     [
         ("path", file.path.is_some(), HTTP),
         ("method", file.method.is_some(), HTTP),
@@ -47,6 +49,9 @@ const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [Heal
         ("server_name", file.server_name.is_some(), TLS),
         ("ca", file.ca.is_some(), TLS),
         ("verify", file.verify.is_some(), TLS),
+        ("query", file.query.is_some(), DNS),
+        ("record", file.record.is_some(), DNS),
+        ("expect_rcode", file.expect_rcode.is_some(), DNS),
     ]
 }
 
@@ -101,6 +106,15 @@ fn http(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) -> Option<H
         expect_status: statuses?,
         expect_body: some_or_wrong(body)?,
         tls: None,
+    })
+}
+
+fn dns(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) -> Option<DnsCheck> {
+    let query = needed(file.query.as_deref(), ("query", file), path, findings)?;
+    Some(DnsCheck {
+        query: query_name(query, &path.field("query"), findings)?,
+        record: file.record.unwrap_or(default::DNS_RECORD),
+        expect_rcode: file.expect_rcode.unwrap_or(default::DNS_RCODE),
     })
 }
 

@@ -62,6 +62,14 @@ pub(super) fn host_name(text: &str, path: &Path<'_>, findings: &mut Findings) ->
     None
 }
 
+/// A name in the DNS, which may end in a dot, or be one.
+pub(super) fn query_name(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<String> {
+    if text == "." {
+        return Some(text.to_string());
+    }
+    host_name(text.strip_suffix('.').unwrap_or(text), path, findings)
+}
+
 /// The absolute path of a file.
 pub(super) fn file_path(text: &str, path: &Path<'_>, findings: &mut Findings) -> Option<String> {
     if text.starts_with('/') && !text.contains('\0') {
