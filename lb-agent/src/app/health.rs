@@ -116,6 +116,7 @@ fn asked(checked: &Checked) -> String {
             let scheme = if http.tls.is_some() { "https" } else { "http" };
             format!("{scheme}://{address}{}", http.path)
         }
+        HealthKind::Icmp => format!("icmp {}", address.ip()),
         HealthKind::Dns(dns) => format!("dns {address} {} {}", dns.query, dns.record.name()),
     }
 }

@@ -6,6 +6,7 @@
 mod dial;
 mod dns;
 mod http;
+mod icmp;
 mod named;
 mod steps;
 mod tls;
@@ -29,6 +30,7 @@ use crate::io::clock;
 use dial::dial;
 use dns::DnsFailure;
 use http::HttpFailure;
+use icmp::IcmpFailure;
 use steps::Steps;
 use tls::{HTTP_1, TlsClients, TlsFailure};
 
@@ -112,6 +114,8 @@ enum Failure {
     Http(#[from] HttpFailure),
     #[error(transparent)]
     Dns(#[from] DnsFailure),
+    #[error(transparent)]
+    Icmp(#[from] IcmpFailure),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
 }
@@ -120,10 +124,14 @@ impl Failure {
     /// What this host lacked, if it was not the backend that failed.
     fn ours(&self) -> Option<&io::Error> {
         let error = match self {
-            Self::Connect(error) | Self::Dns(DnsFailure::Socket(error)) => Some(error),
-            Self::Tls(_) | Self::Http(_) | Self::Dns(_) | Self::TimedOut(_) => None,
+            // Without a socket for it, nobody was asked.
+            Self::Icmp(IcmpFailure::Socket(error)) => return Some(error),
+            Self::Connect(error) | Self::Dns(DnsFailure::Socket(error)) => error,
+            Self::Tls(_) | Self::Http(_) | Self::Dns(_) | Self::Icmp(_) | Self::TimedOut(_) => {
+                return None;
+            }
         };
-        error.filter(|error| is_ours(error))
+        is_ours(error).then_some(error)
     }
 }
 
@@ -174,6 +182,7 @@ impl Asker {
                 dial(probe.address, steps).await?;
                 Ok("connected".to_owned())
             }
+            HealthKind::Icmp => Ok(icmp::ask(probe.address.ip(), steps).await?),
             HealthKind::Dns(check) => Ok(dns::ask(probe.address, check, steps).await?),
             HealthKind::Http(check) => {
                 let stream = dial(probe.address, steps).await?;

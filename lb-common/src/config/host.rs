@@ -20,6 +20,12 @@ pub trait Host {
     /// # Errors
     /// It has none.
     fn has_roots(&self) -> Result<(), String>;
+
+    /// Whether ICMP echo requests may be sent from here.
+    ///
+    /// # Errors
+    /// They may not.
+    fn may_ping(&self) -> Result<(), String>;
 }
 
 /// No host in particular: whatever is said of it may be so.
@@ -32,6 +38,10 @@ impl Host for Anywhere {
     }
 
     fn has_roots(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn may_ping(&self) -> Result<(), String> {
         Ok(())
     }
 }

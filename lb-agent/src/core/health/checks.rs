@@ -9,6 +9,8 @@ use lb_common::name_hash::{NAME_SEED, stable_hash};
 
 use super::{Condition, Conditions, Machine, Outcome};
 
+/// What stands for the port of a check that asks none.
+const NO_PORT: u16 = 0;
 /// Port of DNS servers.
 const DNS_PORT: u16 = 53;
 
@@ -240,6 +242,7 @@ fn default_port(kind: &HealthKind, desired: &Desired, pool: &str) -> Option<u16>
     match kind {
         HealthKind::Tcp | HealthKind::Http(_) => service_port(desired, pool),
         HealthKind::Dns(_) => Some(DNS_PORT),
+        HealthKind::Icmp => Some(NO_PORT),
     }
 }
 

@@ -96,6 +96,7 @@ fn the_port_is_the_checks_own_or_that_of_the_service() {
     let dns = |fields| port_of(checked_by("dns", fields));
     assert_eq!(dns(", query: a.example"), 53);
     assert_eq!(dns(", query: a.example, port: 5353"), 5353);
+    assert_eq!(port_of(checked_by("icmp", "")), 0, "it has none");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::icmp;
 use super::tls::system_roots;
 
 /// Largest file of certificates that is read: ten times what a distribution's own takes.
@@ -46,5 +47,14 @@ impl Host for ThisHost {
                 .to_owned());
         }
         Ok(())
+    }
+
+    fn may_ping(&self) -> Result<(), String> {
+        icmp::may_ask().map_err(|error| {
+            format!(
+                "cannot ping ({error}): the agent needs CAP_NET_RAW, or its group in \
+                 net.ipv4.ping_group_range"
+            )
+        })
     }
 }

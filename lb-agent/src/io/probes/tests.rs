@@ -2,6 +2,7 @@
 
 mod dns;
 mod http;
+mod icmp;
 mod tls;
 
 use std::net::SocketAddr;

@@ -41,6 +41,8 @@ pub enum HealthKind {
     Http(HttpCheck),
     /// A DNS question over UDP has the answer that is expected.
     Dns(DnsCheck),
+    /// An ICMP echo request is answered.
+    Icmp,
 }
 
 /// An HTTP request, and what its answer must be.

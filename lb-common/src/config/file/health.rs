@@ -68,7 +68,7 @@ pub struct HealthFile {
     /// Response code that passes; for dns only. Default: NOERROR.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect_rcode: Option<DnsRcode>,
-    /// Port asked, 1..=65535. Default: 53 for dns; for others, the lowest of the first of the pool's
+    /// Port asked, 1..=65535; not for icmp. Default: 53 for dns; for others, the lowest of the first of the pool's
     /// TCP services, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
@@ -112,6 +112,9 @@ pub enum HealthType {
     Https,
     /// A DNS question for `query` over UDP is answered as expected.
     Dns,
+    /// An ICMP echo request is answered; the balancer needs `CAP_NET_RAW`, or to be in
+    /// `net.ipv4.ping_group_range`.
+    Icmp,
 }
 
 impl HealthType {
@@ -122,6 +125,7 @@ impl HealthType {
             Self::Http => "http",
             Self::Https => "https",
             Self::Dns => "dns",
+            Self::Icmp => "icmp",
         }
     }
 }

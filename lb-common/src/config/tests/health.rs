@@ -78,3 +78,8 @@ fn a_dns_check_asks_for_addresses_and_wants_no_error_unless_more_is_said() {
     assert_eq!(refused, (www(), DnsRecord::Aaaa, DnsRcode::Refused));
     assert_eq!(dns("., record: NS").0, ".");
 }
+
+#[test]
+fn an_icmp_check_needs_nothing_more() {
+    assert_eq!(check("type: icmp").kind, HealthKind::Icmp);
+}

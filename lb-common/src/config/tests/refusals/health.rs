@@ -151,17 +151,23 @@ const WRONG_TLS: &[Row] = &[
 ];
 
 #[test]
-fn wrong_dns_checks_are_refused_with_their_place() {
-    check(WRONG_DNS);
+fn wrong_dns_and_icmp_checks_are_refused_with_their_place() {
+    check(WRONG_DNS_AND_ICMP);
 }
 
-const WRONG_DNS: &[Row] = &[
+const WRONG_DNS_AND_ICMP: &[Row] = &[
     (
         "type: http, path: /healthz",
         "type: tcp, query: a, record: A, expect_rcode: NOERROR",
         "6:33: pools[0].health.query: a check of type tcp has no query\n\
          edge.yaml:6:44: pools[0].health.record: a check of type tcp has no record\n\
          edge.yaml:6:61: pools[0].health.expect_rcode: a check of type tcp has no expect_rcode",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: icmp, port: 7, path: /",
+        "6:33: pools[0].health.port: a check of type icmp has no port\n\
+         edge.yaml:6:42: pools[0].health.path: a check of type icmp has no path",
     ),
     (
         "type: http, path: /healthz",
@@ -196,6 +202,10 @@ impl Host for Bare {
     fn has_roots(&self) -> Result<(), String> {
         Err("this host has no root certificates".to_string())
     }
+
+    fn may_ping(&self) -> Result<(), String> {
+        Err("this process may not ping".to_string())
+    }
 }
 
 #[test]
@@ -203,6 +213,7 @@ fn what_the_host_lacks_is_refused_with_its_place() {
     let rows = [
         ("type: https, path: /, ca: /ca.pem", "6:41: pools[0].health.ca: cannot read /ca.pem"),
         ("type: https, path: /", "6:13: pools[0].health.ca: this host has no root certificates"),
+        ("type: icmp", "6:21: pools[0].health.type: this process may not ping"),
     ];
     for (fields, message) in rows {
         let text = edited("type: http, path: /healthz", fields);

@@ -17,6 +17,9 @@ const HTTP: &[HealthType] = &[HealthType::Http, HealthType::Https];
 /// And these speak TLS.
 const TLS: &[HealthType] = &[HealthType::Https];
 const DNS: &[HealthType] = &[HealthType::Dns];
+/// These ask a port.
+const PORT: &[HealthType] =
+    &[HealthType::Tcp, HealthType::Http, HealthType::Https, HealthType::Dns];
 
 /// What `file` asks. `path` is the check's.
 pub(super) fn kind(
@@ -35,11 +38,18 @@ pub(super) fn kind(
             Some(HealthKind::Http(HttpCheck { tls: Some(tls?), ..http }))
         }
         HealthType::Dns => dns(file, path, findings).map(HealthKind::Dns),
+        HealthType::Icmp => match host.may_ping() {
+            Ok(()) => Some(HealthKind::Icmp),
+            Err(lacking) => {
+                findings.add(&path.field("type"), lacking);
+                None
+            }
+        },
     }
 }
 
 /// Each field that belongs to some types only: its name, whether it is there, and whose it is.
-const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 11] {
+const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 12] {
     [
         ("path", file.path.is_some(), HTTP),
         ("method", file.method.is_some(), HTTP),
@@ -52,6 +62,7 @@ const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [Heal
         ("query", file.query.is_some(), DNS),
         ("record", file.record.is_some(), DNS),
         ("expect_rcode", file.expect_rcode.is_some(), DNS),
+        ("port", file.port.is_some(), PORT),
     ]
 }
 
