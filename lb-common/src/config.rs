@@ -18,9 +18,9 @@ mod read;
 mod validate;
 
 pub use desired::{
-    Backend, Desired, DnsCheck, DnsRcode, DnsRecord, Encapsulation, HealthCheck, HealthKind,
-    HealthVia, HttpCheck, HttpMethod, Icmp, Interface, Limits, Mode, Node, Pool, Protocol,
-    Scheduler, Service, StatusRange, Statuses, TlsCheck, Trust, Weight,
+    Backend, Desired, DnsCheck, DnsRcode, DnsRecord, Encapsulation, ExecCheck, ExecUser,
+    HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, Icmp, Interface, Limits, Mode, Node,
+    Pool, Protocol, Scheduler, Service, StatusRange, Statuses, TlsCheck, Trust, Weight,
 };
 pub use error::{ConfigError, Problem};
 pub use host::{Anywhere, Host};

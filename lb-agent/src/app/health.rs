@@ -116,6 +116,10 @@ fn asked(checked: &Checked) -> String {
             let scheme = if http.tls.is_some() { "https" } else { "http" };
             format!("{scheme}://{address}{}", http.path)
         }
+        HealthKind::Exec(exec) => {
+            let program = exec.command.first().map_or("", String::as_str);
+            format!("exec {program} {}", address.ip())
+        }
         HealthKind::Icmp => format!("icmp {}", address.ip()),
         HealthKind::Dns(dns) => format!("dns {address} {} {}", dns.query, dns.record.name()),
     }

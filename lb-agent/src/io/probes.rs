@@ -5,6 +5,7 @@
 
 mod dial;
 mod dns;
+mod exec;
 mod http;
 mod icmp;
 mod named;
@@ -29,6 +30,7 @@ use crate::core::health::{Outcome, Probe, ProbeId};
 use crate::io::clock;
 use dial::dial;
 use dns::DnsFailure;
+use exec::ExecFailure;
 use http::HttpFailure;
 use icmp::IcmpFailure;
 use steps::Steps;
@@ -45,8 +47,15 @@ const AGENT: &str = concat!("lb-agent/", env!("CARGO_PKG_VERSION"));
 const BODY_MAX_BYTES: usize = 64 << 10;
 
 /// What this host can run out of; it says nothing about a backend.
-const OUT_OF_RESOURCES: [Errno; 5] =
-    [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
+const OUT_OF_RESOURCES: [Errno; 6] = [
+    Errno::EMFILE,
+    Errno::ENFILE,
+    Errno::ENOBUFS,
+    Errno::ENOMEM,
+    Errno::EADDRNOTAVAIL,
+    // No more processes.
+    Errno::EAGAIN,
+];
 
 /// Raises the limit of open files as far as it may go: each check that waits has one.
 pub fn raise_open_files() {
@@ -116,6 +125,8 @@ enum Failure {
     Dns(#[from] DnsFailure),
     #[error(transparent)]
     Icmp(#[from] IcmpFailure),
+    #[error(transparent)]
+    Exec(#[from] ExecFailure),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
 }
@@ -126,10 +137,17 @@ impl Failure {
         let error = match self {
             // Without a socket for it, nobody was asked.
             Self::Icmp(IcmpFailure::Socket(error)) => return Some(error),
-            Self::Connect(error) | Self::Dns(DnsFailure::Socket(error)) => error,
-            Self::Tls(_) | Self::Http(_) | Self::Dns(_) | Self::Icmp(_) | Self::TimedOut(_) => {
-                return None;
+            Self::Connect(error)
+            | Self::Dns(DnsFailure::Socket(error))
+            | Self::Exec(ExecFailure::Start { source: error, .. } | ExecFailure::Wait(error)) => {
+                error
             }
+            Self::Tls(_)
+            | Self::Http(_)
+            | Self::Dns(_)
+            | Self::Icmp(_)
+            | Self::Exec(_)
+            | Self::TimedOut(_) => return None,
         };
         is_ours(error).then_some(error)
     }
@@ -182,6 +200,7 @@ impl Asker {
                 dial(probe.address, steps).await?;
                 Ok("connected".to_owned())
             }
+            HealthKind::Exec(check) => Ok(exec::ask(probe, check, steps).await?),
             HealthKind::Icmp => Ok(icmp::ask(probe.address.ip(), steps).await?),
             HealthKind::Dns(check) => Ok(dns::ask(probe.address, check, steps).await?),
             HealthKind::Http(check) => {

@@ -16,8 +16,8 @@ mod health;
 
 pub use dns::{DnsRcode, DnsRecord};
 pub use health::{
-    DnsCheck, HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, StatusRange, Statuses,
-    TlsCheck, Trust,
+    DnsCheck, ExecCheck, ExecUser, HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod,
+    StatusRange, Statuses, TlsCheck, Trust,
 };
 
 use super::prefix::Prefix;

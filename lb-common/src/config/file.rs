@@ -19,8 +19,10 @@ use super::desired::{Encapsulation, Mode, Protocol, Scheduler};
 pub mod default;
 mod health;
 pub mod limit;
+mod status;
 
-pub use health::{HealthFile, HealthType, StatusFile, StatusesFile};
+pub use health::{HealthFile, HealthType};
+pub use status::{StatusFile, StatusesFile};
 
 /// Configuration of one load balancer.
 ///

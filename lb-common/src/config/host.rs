@@ -26,6 +26,12 @@ pub trait Host {
     /// # Errors
     /// They may not.
     fn may_ping(&self) -> Result<(), String>;
+
+    /// The numbers of a user and of its group.
+    ///
+    /// # Errors
+    /// There is no such user.
+    fn user(&self, name: &str) -> Result<(u32, u32), String>;
 }
 
 /// No host in particular: whatever is said of it may be so.
@@ -43,5 +49,9 @@ impl Host for Anywhere {
 
     fn may_ping(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn user(&self, _name: &str) -> Result<(u32, u32), String> {
+        Ok((u32::MAX, u32::MAX))
     }
 }

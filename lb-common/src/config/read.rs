@@ -186,7 +186,7 @@ fn in_plain_words(message: &str) -> (String, Option<Value>) {
         "a string" => (expected, Value::from("")),
         "i64" => ("a whole number", Value::from(0)),
         "a sequence" => ("a list", Value::Sequence(Vec::new())),
-        structure if structure.starts_with("struct ") => {
+        mapping if mapping == "a map" || mapping.starts_with("struct ") => {
             ("a mapping", Value::Mapping(serde_yaml::Mapping::new()))
         }
         statuses if statuses.starts_with("a status, ") => (statuses, Value::from(0)),

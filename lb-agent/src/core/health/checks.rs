@@ -243,6 +243,7 @@ fn default_port(kind: &HealthKind, desired: &Desired, pool: &str) -> Option<u16>
         HealthKind::Tcp | HealthKind::Http(_) => service_port(desired, pool),
         HealthKind::Dns(_) => Some(DNS_PORT),
         HealthKind::Icmp => Some(NO_PORT),
+        HealthKind::Exec(_) => service_port(desired, pool).or(Some(NO_PORT)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use lb_common::config::Host;
+use nix::unistd::User;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -56,5 +57,13 @@ impl Host for ThisHost {
                  net.ipv4.ping_group_range"
             )
         })
+    }
+
+    fn user(&self, name: &str) -> Result<(u32, u32), String> {
+        match User::from_name(name) {
+            Ok(Some(user)) => Ok((user.uid.as_raw(), user.gid.as_raw())),
+            Ok(None) => Err(format!("there is no user {name:?} on this host")),
+            Err(error) => Err(format!("cannot look up user {name:?}: {error}")),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Probes of real sockets on this host's loopback.
 
 mod dns;
+mod exec;
 mod http;
 mod icmp;
 mod tls;

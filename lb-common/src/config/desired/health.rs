@@ -1,6 +1,7 @@
 //! How a pool's backends are checked: what is asked, when, and what counts as an answer.
 
 use core::fmt;
+use std::collections::BTreeMap;
 use std::string::String;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub enum HealthKind {
     Dns(DnsCheck),
     /// An ICMP echo request is answered.
     Icmp,
+    /// A command exits with 0.
+    Exec(ExecCheck),
 }
 
 /// An HTTP request, and what its answer must be.
@@ -98,6 +101,30 @@ pub struct DnsCheck {
     pub record: DnsRecord,
     /// Response code that passes.
     pub expect_rcode: DnsRcode,
+}
+
+/// A command.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ExecCheck {
+    /// Absolute path of the program, and its arguments.
+    pub command: Vec<String>,
+    /// What its environment has, besides who is asked about.
+    pub environment: BTreeMap<String, String>,
+    /// Who runs it; the agent's own user if absent.
+    pub user: Option<ExecUser>,
+}
+
+/// A user of the host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ExecUser {
+    /// Name.
+    pub name: String,
+    /// Number, as it was when the configuration was taken.
+    #[serde(skip)]
+    pub uid: u32,
+    /// Number of the user's own group.
+    #[serde(skip)]
+    pub gid: u32,
 }
 
 /// Method of an HTTP request.

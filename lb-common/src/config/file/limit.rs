@@ -24,6 +24,10 @@ pub const CHECK_TIME_MS: RangeInclusive<u64> = 10..=3_600_000;
 pub const STATUS: RangeInclusive<u16> = 100..=599;
 /// Bytes of a Host header.
 pub const HOST_BYTES: RangeInclusive<usize> = 1..=255;
+/// Words of a command.
+pub const COMMAND_WORDS: RangeInclusive<usize> = 1..=64;
+/// Bytes of the name of a user.
+pub const USER_BYTES: RangeInclusive<usize> = 1..=32;
 /// Bytes of the name of a host.
 pub const HOST_NAME_BYTES: RangeInclusive<usize> = 1..=253;
 /// Bytes of a text that an answer must have, or of a word that is sent.

@@ -83,3 +83,18 @@ fn a_dns_check_asks_for_addresses_and_wants_no_error_unless_more_is_said() {
 fn an_icmp_check_needs_nothing_more() {
     assert_eq!(check("type: icmp").kind, HealthKind::Icmp);
 }
+
+#[test]
+fn a_command_has_no_environment_and_no_user_of_its_own_unless_more_is_said() {
+    let exec = |fields: &str| {
+        let kind = check(&std::format!("type: exec, command: [/bin/check, -v]{fields}")).kind;
+        let HealthKind::Exec(exec) = kind else { panic!("{kind:?}") };
+        exec
+    };
+    let plain = exec("");
+    assert_eq!(plain.command, ["/bin/check", "-v"]);
+    assert!(plain.environment.is_empty() && plain.user.is_none());
+    let full = exec(", environment: { PATH: /bin }, user: nobody");
+    assert_eq!(full.environment["PATH"], "/bin");
+    assert_eq!(full.user.unwrap().name, "nobody");
+}

@@ -1,5 +1,6 @@
 //! Checks of health checks: what all types share here, what each has of its own in [`kind`].
 
+mod exec;
 mod kind;
 mod text;
 mod tls;

@@ -191,6 +191,64 @@ const WRONG_DNS_AND_ICMP: &[Row] = &[
     ),
 ];
 
+#[test]
+fn wrong_commands_are_refused_with_their_place() {
+    check(WRONG_COMMANDS);
+}
+
+const WRONG_COMMANDS: &[Row] = &[
+    (
+        "type: http, path: /healthz",
+        "type: tcp, command: [a], environment: {}, user: a",
+        "6:35: pools[0].health.command: a check of type tcp has no command\n\
+         edge.yaml:6:53: pools[0].health.environment: a check of type tcp has no environment\n\
+         edge.yaml:6:63: pools[0].health.user: a check of type tcp has no user",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec",
+        "6:13: pools[0].health.command: a check of type exec needs a command",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec, command: []",
+        "6:36: pools[0].health.command: must be 1..=64 words",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec, command: [curl, \"a\\0b\"]",
+        "6:37: pools[0].health.command[0]: \"curl\" is not an absolute path\n\
+         edge.yaml:6:43: pools[0].health.command[1]: must not have a zero byte",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec, command: /bin/true",
+        "6:36: pools[0].health.command: invalid type: string \"/bin/true\", expected a list",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec, command: [/a], environment: { LB_POOL: a, 1A: b, B: 1 }",
+        "6:79: pools[0].health.environment.B: invalid type: integer `1`, expected a string",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec, command: [/a], environment: { LB_POOL: a, 1A: b, B: \"\\0\" }",
+        "6:66: pools[0].health.environment.LB_POOL: names that begin with LB_ are the agent's\n\
+         edge.yaml:6:73: pools[0].health.environment.1A: the name must be letters, digits and underscores\n\
+         edge.yaml:6:79: pools[0].health.environment.B: must not have a zero byte",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec, command: [/a], environment: A=b",
+        "6:55: pools[0].health.environment: invalid type: string \"A=b\", expected a mapping",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: exec, command: [/a], user: \"\"",
+        "6:48: pools[0].health.user: must be 1..=32 bytes of printable ASCII without blanks",
+    ),
+];
+
 /// A host that has nothing.
 struct Bare;
 
@@ -206,6 +264,10 @@ impl Host for Bare {
     fn may_ping(&self) -> Result<(), String> {
         Err("this process may not ping".to_string())
     }
+
+    fn user(&self, name: &str) -> Result<(u32, u32), String> {
+        Err(std::format!("there is no user {name:?}"))
+    }
 }
 
 #[test]
@@ -213,6 +275,10 @@ fn what_the_host_lacks_is_refused_with_its_place() {
     let rows = [
         ("type: https, path: /, ca: /ca.pem", "6:41: pools[0].health.ca: cannot read /ca.pem"),
         ("type: https, path: /", "6:13: pools[0].health.ca: this host has no root certificates"),
+        (
+            "type: exec, command: [/bin/true], user: checks",
+            "6:55: pools[0].health.user: there is no user \"checks\"",
+        ),
         ("type: icmp", "6:21: pools[0].health.type: this process may not ping"),
     ];
     for (fields, message) in rows {

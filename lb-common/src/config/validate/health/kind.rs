@@ -5,7 +5,7 @@ use std::string::ToString;
 use std::vec::Vec;
 
 use super::text::{absolute_path, limited, query_name, some_or_wrong};
-use super::{tls, values};
+use super::{exec, tls, values};
 use crate::config::desired::{DnsCheck, HealthKind, HttpCheck, HttpMethod, StatusRange, Statuses};
 use crate::config::error::Findings;
 use crate::config::file::{HealthFile, HealthType, StatusFile, StatusesFile, default, limit};
@@ -17,9 +17,10 @@ const HTTP: &[HealthType] = &[HealthType::Http, HealthType::Https];
 /// And these speak TLS.
 const TLS: &[HealthType] = &[HealthType::Https];
 const DNS: &[HealthType] = &[HealthType::Dns];
-/// These ask a port.
+const EXEC: &[HealthType] = &[HealthType::Exec];
+/// These ask a port, or are told one.
 const PORT: &[HealthType] =
-    &[HealthType::Tcp, HealthType::Http, HealthType::Https, HealthType::Dns];
+    &[HealthType::Tcp, HealthType::Http, HealthType::Https, HealthType::Dns, HealthType::Exec];
 
 /// What `file` asks. `path` is the check's.
 pub(super) fn kind(
@@ -38,6 +39,7 @@ pub(super) fn kind(
             Some(HealthKind::Http(HttpCheck { tls: Some(tls?), ..http }))
         }
         HealthType::Dns => dns(file, path, findings).map(HealthKind::Dns),
+        HealthType::Exec => exec::exec(host, file, path, findings).map(HealthKind::Exec),
         HealthType::Icmp => match host.may_ping() {
             Ok(()) => Some(HealthKind::Icmp),
             Err(lacking) => {
@@ -49,7 +51,7 @@ pub(super) fn kind(
 }
 
 /// Each field that belongs to some types only: its name, whether it is there, and whose it is.
-const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 12] {
+const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 15] {
     [
         ("path", file.path.is_some(), HTTP),
         ("method", file.method.is_some(), HTTP),
@@ -62,6 +64,9 @@ const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [Heal
         ("query", file.query.is_some(), DNS),
         ("record", file.record.is_some(), DNS),
         ("expect_rcode", file.expect_rcode.is_some(), DNS),
+        ("command", file.command.is_some(), EXEC),
+        ("environment", file.environment.is_some(), EXEC),
+        ("user", file.user.is_some(), EXEC),
         ("port", file.port.is_some(), PORT),
     ]
 }
