@@ -18,7 +18,7 @@ mod read;
 mod validate;
 
 pub use desired::{
-    Backend, Desired, DnsCheck, DnsRcode, DnsRecord, Encapsulation, ExecCheck, ExecUser,
+    Backend, Desired, DnsCheck, DnsRcode, DnsRecord, Encapsulation, ExecCheck, ExecUser, GrpcCheck,
     HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, Icmp, Interface, Limits, Mode, Node,
     Pool, Protocol, Scheduler, Service, StatusRange, Statuses, TlsCheck, Trust, Weight,
 };

@@ -116,6 +116,10 @@ fn asked(checked: &Checked) -> String {
             let scheme = if http.tls.is_some() { "https" } else { "http" };
             format!("{scheme}://{address}{}", http.path)
         }
+        HealthKind::Grpc(grpc) => {
+            let tls = if grpc.tls.is_some() { "grpcs" } else { "grpc" };
+            format!("{tls} {address} {}", grpc.service).trim_end().to_owned()
+        }
         HealthKind::Exec(exec) => {
             let program = exec.command.first().map_or("", String::as_str);
             format!("exec {program} {}", address.ip())

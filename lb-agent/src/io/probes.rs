@@ -6,6 +6,7 @@
 mod dial;
 mod dns;
 mod exec;
+mod grpc;
 mod http;
 mod icmp;
 mod named;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use lb_common::config::HealthKind;
+use lb_common::config::{GrpcCheck, HealthKind, HttpCheck};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
@@ -31,10 +32,11 @@ use crate::io::clock;
 use dial::dial;
 use dns::DnsFailure;
 use exec::ExecFailure;
+use grpc::GrpcFailure;
 use http::HttpFailure;
 use icmp::IcmpFailure;
 use steps::Steps;
-use tls::{HTTP_1, TlsClients, TlsFailure};
+use tls::{HTTP_1, HTTP_2, TlsClients, TlsFailure};
 
 pub use named::ThisHost;
 pub use steps::Step;
@@ -127,6 +129,8 @@ enum Failure {
     Icmp(#[from] IcmpFailure),
     #[error(transparent)]
     Exec(#[from] ExecFailure),
+    #[error(transparent)]
+    Grpc(#[from] GrpcFailure),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
 }
@@ -147,6 +151,7 @@ impl Failure {
             | Self::Dns(_)
             | Self::Icmp(_)
             | Self::Exec(_)
+            | Self::Grpc(_)
             | Self::TimedOut(_) => return None,
         };
         is_ours(error).then_some(error)
@@ -203,17 +208,40 @@ impl Asker {
             HealthKind::Exec(check) => Ok(exec::ask(probe, check, steps).await?),
             HealthKind::Icmp => Ok(icmp::ask(probe.address.ip(), steps).await?),
             HealthKind::Dns(check) => Ok(dns::ask(probe.address, check, steps).await?),
-            HealthKind::Http(check) => {
-                let stream = dial(probe.address, steps).await?;
-                let Some(tls) = &check.tls else {
-                    return Ok(http::ask(stream, probe, check, steps).await?);
-                };
-                let how = (tls, HTTP_1);
-                let stream = self.tls.connect(stream, how, probe.address.ip(), steps).await?;
-                let answer = http::ask(stream, probe, check, steps).await?;
-                Ok(tls::with_days_left(answer, steps.certificate_end_s))
-            }
+            HealthKind::Http(check) => self.ask_http(probe, check, steps).await,
+            HealthKind::Grpc(check) => self.ask_grpc(probe, check, steps).await,
         }
+    }
+
+    async fn ask_http(
+        &self,
+        probe: &Probe,
+        check: &HttpCheck,
+        steps: &mut Steps,
+    ) -> Result<String, Failure> {
+        let stream = dial(probe.address, steps).await?;
+        let Some(tls) = &check.tls else {
+            return Ok(http::ask(stream, probe, check, steps).await?);
+        };
+        let stream = self.tls.connect(stream, (tls, HTTP_1), probe.address.ip(), steps).await?;
+        let answer = http::ask(stream, probe, check, steps).await?;
+        Ok(tls::with_days_left(answer, steps.certificate_end_s))
+    }
+
+    async fn ask_grpc(
+        &self,
+        probe: &Probe,
+        check: &GrpcCheck,
+        steps: &mut Steps,
+    ) -> Result<String, Failure> {
+        let address = probe.address;
+        let stream = dial(address, steps).await?;
+        let Some(tls) = &check.tls else {
+            return Ok(grpc::ask(stream, address, check, steps).await?);
+        };
+        let stream = self.tls.connect(stream, (tls, HTTP_2), address.ip(), steps).await?;
+        let answer = grpc::ask(stream, address, check, steps).await?;
+        Ok(tls::with_days_left(answer, steps.certificate_end_s))
     }
 }
 

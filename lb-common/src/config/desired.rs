@@ -16,8 +16,8 @@ mod health;
 
 pub use dns::{DnsRcode, DnsRecord};
 pub use health::{
-    DnsCheck, ExecCheck, ExecUser, HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod,
-    StatusRange, Statuses, TlsCheck, Trust,
+    DnsCheck, ExecCheck, ExecUser, GrpcCheck, HealthCheck, HealthKind, HealthVia, HttpCheck,
+    HttpMethod, StatusRange, Statuses, TlsCheck, Trust,
 };
 
 use super::prefix::Prefix;

@@ -183,6 +183,7 @@ fn in_plain_words(message: &str) -> (String, Option<Value>) {
     };
     let found = found.replace("unit value", "nothing").replace("map", "mapping");
     let (expected, placeholder) = match expected {
+        "a boolean" => ("true or false", Value::from(false)),
         "a string" => (expected, Value::from("")),
         "i64" => ("a whole number", Value::from(0)),
         "a sequence" => ("a list", Value::Sequence(Vec::new())),

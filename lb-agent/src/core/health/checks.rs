@@ -240,7 +240,7 @@ fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr)> {
 /// The port of a check that names none.
 fn default_port(kind: &HealthKind, desired: &Desired, pool: &str) -> Option<u16> {
     match kind {
-        HealthKind::Tcp | HealthKind::Http(_) => service_port(desired, pool),
+        HealthKind::Tcp | HealthKind::Http(_) | HealthKind::Grpc(_) => service_port(desired, pool),
         HealthKind::Dns(_) => Some(DNS_PORT),
         HealthKind::Icmp => Some(NO_PORT),
         HealthKind::Exec(_) => service_port(desired, pool).or(Some(NO_PORT)),

@@ -2,6 +2,7 @@
 
 mod dns;
 mod exec;
+mod grpc;
 mod http;
 mod icmp;
 mod tls;

@@ -55,6 +55,8 @@ type Protocol = &'static [u8];
 
 /// HTTP/1.1.
 pub(super) const HTTP_1: Protocol = b"http/1.1";
+/// HTTP/2.
+pub(super) const HTTP_2: Protocol = b"h2";
 
 /// TLS clients, made when they are first needed.
 #[derive(Debug, Default)]

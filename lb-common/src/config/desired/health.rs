@@ -46,6 +46,8 @@ pub enum HealthKind {
     Icmp,
     /// A command exits with 0.
     Exec(ExecCheck),
+    /// A gRPC server says that a service of it is serving.
+    Grpc(GrpcCheck),
 }
 
 /// An HTTP request, and what its answer must be.
@@ -112,6 +114,15 @@ pub struct ExecCheck {
     pub environment: BTreeMap<String, String>,
     /// Who runs it; the agent's own user if absent.
     pub user: Option<ExecUser>,
+}
+
+/// A question of the protocol `grpc.health.v1`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct GrpcCheck {
+    /// The service; empty for the server as a whole.
+    pub service: String,
+    /// How it is encrypted; not at all if absent.
+    pub tls: Option<TlsCheck>,
 }
 
 /// A user of the host.

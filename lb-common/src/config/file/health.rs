@@ -41,18 +41,20 @@ pub struct HealthFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = *limit::TEXT_BYTES.start(), max = *limit::TEXT_BYTES.end()))]
     pub expect_body: Option<String>,
-    /// Name that the server is asked for (SNI) and that its certificate must have; for https only.
+    /// Name that the server is asked for (SNI) and that its certificate must have; for https, and
+    /// for grpc with `tls`.
     /// Default: none is asked for, and the certificate must have the backend's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,253}$"))]
     pub server_name: Option<String>,
     /// Absolute path of a PEM file on the balancer, with the certificates of whoever may have issued
-    /// the server's; for https only. It is read when the configuration is taken, not again after.
+    /// the server's; for https, and for grpc with `tls`. It is read when the configuration is taken, not again after.
     /// Default: the host's own roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^/[^\x00]*$"))]
     pub ca: Option<String>,
-    /// Whether the server's certificate is verified; for https only. Default: true.
+    /// Whether the server's certificate is verified; for https, and for grpc with `tls`. Default:
+    /// true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<bool>,
     /// Name that is asked for, such as `www.example`; a single dot is the root. For dns only, and
@@ -66,6 +68,14 @@ pub struct HealthFile {
     /// Response code that passes; for dns only. Default: NOERROR.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect_rcode: Option<DnsRcode>,
+    /// Service that must be SERVING by the protocol `grpc.health.v1`, up to 1024 bytes; for grpc
+    /// only. Default: empty, the server as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = *limit::SERVICE_BYTES.end()))]
+    pub service: Option<String>,
+    /// Whether TLS is spoken; for grpc only. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<bool>,
     /// Absolute path of a program, and its arguments, 1 to 64 words; for exec only, and needed there.
     /// It runs in `/`, with no environment but `environment`, `LB_POOL`, `LB_BACKEND`, `LB_ADDRESS`
     /// and, if there is a port, `LB_PORT`. Exit status 0 passes; what it prints first is kept.
@@ -129,6 +139,8 @@ pub enum HealthType {
     Icmp,
     /// `command` exits with status 0.
     Exec,
+    /// A gRPC server answers by the protocol `grpc.health.v1` that `service` is SERVING.
+    Grpc,
 }
 
 impl HealthType {
@@ -141,6 +153,7 @@ impl HealthType {
             Self::Dns => "dns",
             Self::Icmp => "icmp",
             Self::Exec => "exec",
+            Self::Grpc => "grpc",
         }
     }
 }

@@ -24,6 +24,8 @@ pub const CHECK_TIME_MS: RangeInclusive<u64> = 10..=3_600_000;
 pub const STATUS: RangeInclusive<u16> = 100..=599;
 /// Bytes of a Host header.
 pub const HOST_BYTES: RangeInclusive<usize> = 1..=255;
+/// Bytes of the name of a gRPC service.
+pub const SERVICE_BYTES: RangeInclusive<usize> = 0..=1024;
 /// Words of a command.
 pub const COMMAND_WORDS: RangeInclusive<usize> = 1..=64;
 /// Bytes of the name of a user.

@@ -1,11 +1,11 @@
 //! Claims about health checks: what each type asks, and what it asks if nothing is said.
 
-use std::string::ToString;
+use std::string::{String, ToString};
 use std::sync::Arc;
 
 use super::{accepted, edited};
 use crate::config::{
-    DnsRcode, DnsRecord, HealthCheck, HealthKind, HttpCheck, HttpMethod, TlsCheck, Trust,
+    DnsRcode, DnsRecord, GrpcCheck, HealthCheck, HealthKind, HttpCheck, HttpMethod, TlsCheck, Trust,
 };
 
 /// The check of the valid text with other fields.
@@ -97,4 +97,17 @@ fn a_command_has_no_environment_and_no_user_of_its_own_unless_more_is_said() {
     let full = exec(", environment: { PATH: /bin }, user: nobody");
     assert_eq!(full.environment["PATH"], "/bin");
     assert_eq!(full.user.unwrap().name, "nobody");
+}
+
+#[test]
+fn a_grpc_check_asks_for_the_server_as_a_whole_in_the_clear_unless_more_is_said() {
+    let grpc = |fields: &str| {
+        let kind = check(&std::format!("type: grpc{fields}")).kind;
+        let HealthKind::Grpc(grpc) = kind else { panic!("{kind:?}") };
+        grpc
+    };
+    assert_eq!(grpc(""), GrpcCheck { service: String::new(), tls: None });
+    let full = grpc(", service: shop.Cart, tls: true, verify: false");
+    let tls = Some(TlsCheck { server_name: None, trust: Trust::Anybody });
+    assert_eq!(full, GrpcCheck { service: "shop.Cart".to_string(), tls });
 }

@@ -35,6 +35,8 @@ fn health() -> impl Strategy<Value = HealthFile> {
             query: None,
             record: None,
             expect_rcode: None,
+            service: None,
+            tls: None,
             command: None,
             environment: None,
             user: None,

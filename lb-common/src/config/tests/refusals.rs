@@ -158,7 +158,7 @@ const WRONG_FORMS: &[Row] = &[
     (
         "type: http",
         "type: smtp",
-        "6:21: pools[0].health.type: \"smtp\" is not one of: tcp, http, https, dns, icmp, exec",
+        "6:21: pools[0].health.type: \"smtp\" is not one of: tcp, http, https, dns, icmp, exec, grpc",
     ),
 ];
 

@@ -249,6 +249,33 @@ const WRONG_COMMANDS: &[Row] = &[
     ),
 ];
 
+#[test]
+fn wrong_grpc_checks_are_refused_with_their_place() {
+    check(WRONG_GRPC);
+}
+
+const WRONG_GRPC: &[Row] = &[
+    (
+        "path: /healthz",
+        "path: /, service: a, tls: true",
+        "6:45: pools[0].health.service: a check of type http has no service\n\
+         edge.yaml:6:53: pools[0].health.tls: a check of type http has no tls",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: grpc, tls: false, server_name: a, ca: /a, verify: true, path: /",
+        "6:52: pools[0].health.server_name: has no meaning without tls: true\n\
+         edge.yaml:6:59: pools[0].health.ca: has no meaning without tls: true\n\
+         edge.yaml:6:71: pools[0].health.verify: has no meaning without tls: true\n\
+         edge.yaml:6:83: pools[0].health.path: a check of type grpc has no path",
+    ),
+    (
+        "type: http, path: /healthz",
+        "type: grpc, tls: 1",
+        "6:32: pools[0].health.tls: invalid type: integer `1`, expected true or false",
+    ),
+];
+
 /// A host that has nothing.
 struct Bare;
 

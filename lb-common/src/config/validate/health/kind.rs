@@ -6,7 +6,9 @@ use std::vec::Vec;
 
 use super::text::{absolute_path, limited, query_name, some_or_wrong};
 use super::{exec, tls, values};
-use crate::config::desired::{DnsCheck, HealthKind, HttpCheck, HttpMethod, StatusRange, Statuses};
+use crate::config::desired::{
+    DnsCheck, GrpcCheck, HealthKind, HttpCheck, HttpMethod, StatusRange, Statuses,
+};
 use crate::config::error::Findings;
 use crate::config::file::{HealthFile, HealthType, StatusFile, StatusesFile, default, limit};
 use crate::config::host::Host;
@@ -15,8 +17,9 @@ use crate::config::position::Path;
 /// Checks of these types send HTTP requests.
 const HTTP: &[HealthType] = &[HealthType::Http, HealthType::Https];
 /// And these speak TLS.
-const TLS: &[HealthType] = &[HealthType::Https];
+const TLS: &[HealthType] = &[HealthType::Https, HealthType::Grpc];
 const DNS: &[HealthType] = &[HealthType::Dns];
+const GRPC: &[HealthType] = &[HealthType::Grpc];
 const EXEC: &[HealthType] = &[HealthType::Exec];
 /// These ask a port, or are told one.
 const PORT: &[HealthType] =
@@ -39,6 +42,7 @@ pub(super) fn kind(
             Some(HealthKind::Http(HttpCheck { tls: Some(tls?), ..http }))
         }
         HealthType::Dns => dns(file, path, findings).map(HealthKind::Dns),
+        HealthType::Grpc => grpc(host, file, path, findings).map(HealthKind::Grpc),
         HealthType::Exec => exec::exec(host, file, path, findings).map(HealthKind::Exec),
         HealthType::Icmp => match host.may_ping() {
             Ok(()) => Some(HealthKind::Icmp),
@@ -51,7 +55,7 @@ pub(super) fn kind(
 }
 
 /// Each field that belongs to some types only: its name, whether it is there, and whose it is.
-const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 15] {
+const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [HealthType]); 17] {
     [
         ("path", file.path.is_some(), HTTP),
         ("method", file.method.is_some(), HTTP),
@@ -64,6 +68,8 @@ const fn owned_fields(file: &HealthFile) -> [(&'static str, bool, &'static [Heal
         ("query", file.query.is_some(), DNS),
         ("record", file.record.is_some(), DNS),
         ("expect_rcode", file.expect_rcode.is_some(), DNS),
+        ("service", file.service.is_some(), GRPC),
+        ("tls", file.tls.is_some(), GRPC),
         ("command", file.command.is_some(), EXEC),
         ("environment", file.environment.is_some(), EXEC),
         ("user", file.user.is_some(), EXEC),
@@ -132,6 +138,23 @@ fn dns(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) -> Option<Dn
         record: file.record.unwrap_or(default::DNS_RECORD),
         expect_rcode: file.expect_rcode.unwrap_or(default::DNS_RCODE),
     })
+}
+
+fn grpc(
+    host: &dyn Host,
+    file: &HealthFile,
+    path: &Path<'_>,
+    findings: &mut Findings,
+) -> Option<GrpcCheck> {
+    let service = file.service.as_deref().unwrap_or_default();
+    let any = (|_: &str| true, "");
+    let service = limited(service, &limit::SERVICE_BYTES, any, &path.field("service"), findings);
+    if !file.tls.unwrap_or(false) {
+        tls::refuse_without(file, path, findings);
+        return Some(GrpcCheck { service: service?, tls: None });
+    }
+    let tls = tls::tls(host, file, path, findings);
+    Some(GrpcCheck { service: service?, tls: Some(tls?) })
 }
 
 fn expect_status(

@@ -22,6 +22,18 @@ pub(super) fn tls(
     Some(TlsCheck { server_name: some_or_wrong(name)?, trust: trust? })
 }
 
+/// Refuses those fields of a check that speaks no TLS and could.
+pub(super) fn refuse_without(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) {
+    let fields = [
+        ("server_name", file.server_name.is_some()),
+        ("ca", file.ca.is_some()),
+        ("verify", file.verify.is_some()),
+    ];
+    for (field, _) in fields.iter().filter(|(_, is_there)| *is_there) {
+        findings.add(&path.field(field), "has no meaning without tls: true");
+    }
+}
+
 fn trust(
     host: &dyn Host,
     file: &HealthFile,
