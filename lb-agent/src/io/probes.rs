@@ -23,7 +23,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -44,6 +44,10 @@ pub use tls::days_left;
 
 /// What a server's log shows of us.
 const AGENT: &str = concat!("lb-agent/", env!("CARGO_PKG_VERSION"));
+
+/// Probes that are under way at once; those above it wait for their turn. A thousand that hang leave
+/// most of the descriptors a process usually may have, and of the local ports nearly all.
+const PROBES_MAX: usize = 1024;
 
 /// Of an answer, no more is read.
 const BODY_MAX_BYTES: usize = 64 << 10;
@@ -85,7 +89,7 @@ impl Prober {
         let (asked, questions) = mpsc::unbounded_channel();
         let (answers, finished) = mpsc::unbounded_channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let ask = move || runtime.block_on(ask_all(questions, answers));
+        let ask = move || runtime.block_on(ask_all(questions, answers, PROBES_MAX));
         thread::Builder::new().name("probes".to_owned()).spawn(ask)?;
         Ok((Self { asked }, finished))
     }
@@ -97,17 +101,23 @@ impl Prober {
     }
 }
 
+/// Asks each question, in their order, with at most `room` under way.
 async fn ask_all(
     mut questions: mpsc::UnboundedReceiver<Probe>,
     answers: mpsc::UnboundedSender<Finished>,
+    room: usize,
 ) {
     let asker = Arc::new(Asker::default());
+    let places = Arc::new(Semaphore::new(room));
     while let Some(question) = questions.recv().await {
+        // It is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let (answers, asker) = (answers.clone(), Arc::clone(&asker));
         tokio::spawn(async move {
             let id = question.id;
             // One that panics has come to nothing, and is due again.
             let outcome = tokio::spawn(async move { asker.probe(&question).await }).await;
+            drop(place);
             // The loop has ended, and nobody wants to know.
             let _ = answers.send((id, outcome.unwrap_or(None)));
         });

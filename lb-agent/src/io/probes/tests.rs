@@ -93,3 +93,27 @@ async fn a_port_that_accepts_passes_and_a_closed_one_does_not() {
     assert!(!outcome.passed);
     assert!(outcome.detail.contains("refused"), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn no_more_probes_are_under_way_than_there_is_room_for() {
+    const ROOM: usize = 3;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (asked, questions) = mpsc::unbounded_channel();
+    let (answers, mut finished) = mpsc::unbounded_channel();
+    tokio::spawn(ask_all(questions, answers, ROOM));
+    let silence = HealthKind::Http(http::plain());
+    for _ in 0..ROOM * 2 {
+        asked.send(question(address, silence.clone(), LIMIT)).unwrap();
+    }
+    let mut open = Vec::new();
+    for _ in 0..ROOM {
+        open.push(listener.accept().await.unwrap());
+    }
+    // A fourth has every opportunity.
+    let more = timeout(Duration::from_millis(100), listener.accept()).await;
+    assert!(more.is_err(), "one more than there is room for");
+    open.pop();
+    assert!(!finished.recv().await.unwrap().1.unwrap().passed);
+    timeout(LIMIT, listener.accept()).await.expect("the next has its turn").unwrap();
+}
