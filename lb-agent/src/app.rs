@@ -34,7 +34,7 @@ use tracing::{error, info};
 
 pub use error::AgentError;
 
-use crate::io::api_server::{self, Call};
+use crate::io::api_server;
 use crate::io::probes::{self, Prober};
 use agent::Agent;
 
@@ -99,9 +99,8 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     loop {
         tokio::select! {
             call = called.recv() => {
-                let Some(Call { request, answer }) = call else { break };
-                // A client that has gone needs no answer.
-                let _ = answer.send(agent.handle(request).await);
+                let Some(call) = call else { break };
+                agent.take_call(call, &prober).await;
             }
             () = until(agent.next_probe()) => agent.send_probes(&prober),
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {

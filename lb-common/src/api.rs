@@ -10,7 +10,7 @@ mod invalid;
 mod requests;
 mod responses;
 
-pub use health::{Health, HealthCounts, HealthResult};
+pub use health::{Health, HealthCounts, HealthHistory, HealthResult, HealthStep, HealthTrial};
 pub use requests::{ConfigRequest, DetailQuery, TraceRequest, WeightRequest};
 pub use responses::{
     Backend, Change, ChangeKind, ConfigDiff, ConfigText, Finding, InterfaceStatus, Item, List,

@@ -6,10 +6,11 @@ mod backend;
 mod completion;
 mod config;
 mod doctor;
+mod health;
 mod version;
 
 use hyper::Method;
-use lb_common::api::{Backend, Health, Item, List, Service, Status, Trace};
+use lb_common::api::{Backend, Health, HealthHistory, Item, List, Service, Status, Trace};
 use serde::de::DeserializeOwned;
 
 use crate::args::{Options, Request};
@@ -59,6 +60,10 @@ pub(crate) fn run(
         Request::HealthList(Some(pool)) => {
             context.list::<Health>(&format!("/v1/health?pool={pool}"), "checks")
         }
+        Request::HealthShow(pool) => {
+            context.list::<HealthHistory>(&format!("/v1/health/{pool}"), "checks")
+        }
+        Request::HealthCheck(backend) => health::check(&context, &backend),
         Request::ConfigValidate(source) => config::validate(&context, &source),
         Request::ConfigShow => config::show(&context),
         Request::ConfigDiff(source) => config::diff(&context, &source),

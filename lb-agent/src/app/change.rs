@@ -33,6 +33,7 @@ impl Agent {
             Request::Backends { pool } => views::backends(self, pool.as_deref()),
             Request::Backend { pool, name } => views::backend(self, &pool, &name),
             Request::Health { pool } => health::list(self, pool.as_deref()),
+            Request::HealthHistory { pool } => health::history(self, &pool),
             Request::Weight { pool, name, weight } => self.set_weight(&pool, &name, weight),
             Request::Drain { pool, name, drain } => {
                 self.override_backend(&pool, &name, Change::Drain(drain))

@@ -23,7 +23,7 @@ use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -77,8 +77,20 @@ pub type Finished = (ProbeId, Option<Outcome>);
 /// The thread that asks. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Prober {
-    asked: mpsc::UnboundedSender<Probe>,
+    asked: mpsc::UnboundedSender<Question>,
 }
+
+/// What the thread is asked.
+#[derive(Debug)]
+enum Question {
+    /// A probe that is due.
+    Due(Probe),
+    /// One that somebody wants to see step by step; it waits for no turn.
+    Trial(Probe, oneshot::Sender<Trial>),
+}
+
+/// What a probe came to, if it could be asked, and how.
+pub type Trial = (Option<Outcome>, Vec<Step>);
 
 impl Prober {
     /// Starts it; answers come out of the receiver.
@@ -97,23 +109,40 @@ impl Prober {
     /// Asks. The answer comes when it comes, or when the probe's time is over.
     pub fn ask(&self, probe: Probe) {
         // Its thread ends with this, not before.
-        let _ = self.asked.send(probe);
+        let _ = self.asked.send(Question::Due(probe));
+    }
+
+    /// Asks once, beside all that is due, and tells each step.
+    pub fn explain(&self, probe: Probe) -> oneshot::Receiver<Trial> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.asked.send(Question::Trial(probe, answer));
+        answered
     }
 }
 
 /// Asks each question, in their order, with at most `room` under way.
 async fn ask_all(
-    mut questions: mpsc::UnboundedReceiver<Probe>,
+    mut questions: mpsc::UnboundedReceiver<Question>,
     answers: mpsc::UnboundedSender<Finished>,
     room: usize,
 ) {
     let asker = Arc::new(Asker::default());
     let places = Arc::new(Semaphore::new(room));
     while let Some(question) = questions.recv().await {
-        // It is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let question = match question {
+            Question::Due(probe) => probe,
+            Question::Trial(probe, answer) => {
+                let asker = Arc::clone(&asker);
+                // Whoever has gone meanwhile needs no answer.
+                tokio::spawn(async move { answer.send(asker.explain(&probe).await) });
+                continue;
+            }
+        };
         let (answers, asker) = (answers.clone(), Arc::clone(&asker));
+        let places = Arc::clone(&places);
         tokio::spawn(async move {
+            // It is never closed, and gives places in the order in which they were asked for.
+            let Ok(place) = places.acquire().await else { return };
             let id = question.id;
             // One that panics has come to nothing, and is due again.
             let outcome = tokio::spawn(async move { asker.probe(&question).await }).await;
@@ -182,7 +211,7 @@ impl Asker {
     }
 
     /// Asks like [`Self::probe`], and tells each step.
-    pub async fn explain(&self, probe: &Probe) -> (Option<Outcome>, Vec<Step>) {
+    pub async fn explain(&self, probe: &Probe) -> Trial {
         let mut steps = Steps::kept();
         let outcome = self.run(probe, &mut steps).await;
         let detail = outcome.as_ref().map_or("this host has no means to ask", |it| &it.detail);

@@ -65,6 +65,10 @@ pub(crate) enum Request {
     BackendUndrain(BackendRef),
     /// `health list`, of one pool or of all
     HealthList(Option<ObjectName>),
+    /// `health show`
+    HealthShow(ObjectName),
+    /// `health check`
+    HealthCheck(BackendRef),
     /// `config validate`
     ConfigValidate(Source),
     /// `config show`
@@ -134,7 +138,7 @@ fn request(command: Command) -> Result<Request, clap::Error> {
         Command::Service(ServiceCommand::List) => Request::ServiceList,
         Command::Service(ServiceCommand::Show { name }) => Request::ServiceShow(name),
         Command::Backend(command) => backend(command),
-        Command::Health(HealthCommand::List { pool }) => Request::HealthList(pool),
+        Command::Health(command) => health(command),
         Command::Config(command) => config(command),
         Command::Trace { src, dst, proto } => {
             if src.is_ipv4() != dst.is_ipv4() {
@@ -159,6 +163,14 @@ fn backend(command: BackendCommand) -> Request {
         }
         BackendCommand::Drain { backend } => Request::BackendDrain(backend),
         BackendCommand::Undrain { backend } => Request::BackendUndrain(backend),
+    }
+}
+
+fn health(command: HealthCommand) -> Request {
+    match command {
+        HealthCommand::List { pool } => Request::HealthList(pool),
+        HealthCommand::Show { pool } => Request::HealthShow(pool),
+        HealthCommand::Check { backend, once: _ } => Request::HealthCheck(backend),
     }
 }
 

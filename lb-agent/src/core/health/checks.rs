@@ -1,6 +1,6 @@
 //! Which probe is due when, and what its results come to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use lb_common::name_hash::{NAME_SEED, stable_hash};
 
 use super::{Condition, Conditions, Machine, Outcome};
 
+/// Results that are kept of each backend.
+pub const RESULTS_KEPT: usize = 5;
 /// What stands for the port of a check that asks none.
 const NO_PORT: u16 = 0;
 /// Port of DNS servers.
@@ -48,7 +50,7 @@ pub struct Transition {
     pub reason: String,
 }
 
-/// The last result of a check.
+/// A result of a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Last {
     /// What it came to.
@@ -68,8 +70,8 @@ pub struct Checked {
     pub machine: Machine,
     /// When that was found, on the monotonic clock.
     pub since_ns: u64,
-    /// The last result.
-    pub last: Option<Last>,
+    /// The last results, the newest last: [`RESULTS_KEPT`] at most.
+    pub results: VecDeque<Last>,
     /// The last second of the certificate that was seen last, since 1970.
     pub certificate_end_s: Option<i64>,
     /// When the next probe is due, or was when it is under way.
@@ -78,6 +80,11 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// The last result.
+    pub fn last(&self) -> Option<&Last> {
+        self.results.back()
+    }
+
     /// What a probe of it asks, by the names it has.
     pub fn probe(&self, pool: &str, backend: &str) -> Probe {
         Probe {
@@ -138,7 +145,7 @@ impl Checks {
                     address,
                     machine,
                     since_ns: now_ns,
-                    last: None,
+                    results: VecDeque::new(),
                     certificate_end_s: None,
                     next_ns,
                     id,
@@ -187,10 +194,13 @@ impl Checks {
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
         checked.certificate_end_s = outcome.certificate_end_s.or(checked.certificate_end_s);
-        let last = checked.last.insert(Last { outcome, at_ns: now_ns });
+        let reason = outcome.detail.clone();
+        if checked.results.len() == RESULTS_KEPT {
+            checked.results.pop_front();
+        }
+        checked.results.push_back(Last { outcome, at_ns: now_ns });
         let to = changed?;
         checked.since_ns = now_ns;
-        let reason = last.outcome.detail.clone();
         Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
     }
 

@@ -168,7 +168,7 @@ fn a_backend_goes_down_after_its_failures_in_a_row_and_says_why() {
     assert_eq!(down, [expected]);
     let checked = checks.of("web", "b1").unwrap();
     assert_eq!(checked.since_ns, START_NS + 7 * SECOND_NS);
-    assert_eq!(checked.last.as_ref().unwrap().outcome, outcome(false));
+    assert_eq!(checked.last().unwrap().outcome, outcome(false));
     let up = seconds(&mut checks, 8, "++");
     assert_eq!(up.len(), 1);
     assert_eq!(up[0].to, Condition::Up);
@@ -200,7 +200,7 @@ fn what_a_probe_of_an_older_check_says_is_not_taken() {
     for probe in probes {
         assert_eq!(checks.finish(probe.id, Some(outcome(false)), now_ns), None);
     }
-    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 0);
+    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last().is_some()).count(), 0);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_probe_under_way_survives_a_change_that_does_not_concern_it() {
     for probe in probes {
         checks.finish(probe.id, Some(outcome(true)), START_NS + SECOND_NS);
     }
-    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 2);
+    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last().is_some()).count(), 2);
 }
 
 proptest! {
@@ -294,4 +294,16 @@ fn the_end_of_a_certificate_is_known_until_another_is_seen() {
         }
         assert_eq!(checks.of("web", "b1").unwrap().certificate_end_s, known);
     }
+}
+
+#[test]
+fn the_last_results_are_kept_and_no_more() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    seconds(&mut checks, 1, "--+-+-+");
+    let kept: Vec<_> = checks.of("web", "b1").unwrap().results.iter().collect();
+    let passed: String =
+        kept.iter().map(|last| if last.outcome.passed { '+' } else { '-' }).collect();
+    assert_eq!(passed, "+-+-+");
+    let times: Vec<_> = kept.iter().map(|last| (last.at_ns - START_NS) / SECOND_NS).collect();
+    assert_eq!(times, [3, 4, 5, 6, 7]);
 }

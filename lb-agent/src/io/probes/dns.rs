@@ -11,8 +11,9 @@ use tokio::net::UdpSocket;
 
 use super::steps::Steps;
 
-/// Longest answer that is read: no datagram is longer.
-const ANSWER_MAX_BYTES: usize = 65_535;
+/// Of an answer, no more is read: without EDNS it has no more (RFC 1035 §4.2.1), and what is looked
+/// at, header and question, is shorter in any case.
+const ANSWER_MAX_BYTES: usize = 512;
 
 /// Why there is no answer, or what is wrong with it.
 #[derive(Debug, Error)]
@@ -43,7 +44,7 @@ pub(super) async fn ask(
     let record = check.record.name();
     steps.done(|| format!("{} {record} as number {id} to {address}", check.query));
     steps.begin("answer");
-    let mut bytes = vec![0; ANSWER_MAX_BYTES];
+    let mut bytes = [0; ANSWER_MAX_BYTES];
     loop {
         let length = socket.recv(&mut bytes).await.map_err(no_answer)?;
         let datagram = bytes.get(..length).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! Commands as probes: one process, and whether it exits with 0 in time.
 //!
 //! The process leads a group of its own, which is killed as a whole when its time is over, and when
-//! the probe is dropped for whatever reason: no check leaves processes behind. Its environment is what
-//! the check says and who is asked about, nothing of the agent's.
+//! the probe is dropped for whatever reason. Only what runs while the agent itself ends is left to run to
+//! its own end. Its environment is what the check says and who is asked about, nothing of the agent's.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

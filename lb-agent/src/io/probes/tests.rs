@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lb_common::config::{HealthCheck, HealthVia};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 
@@ -40,9 +40,12 @@ async fn server(answer: &'static [&'static str], pause: Duration) -> SocketAddr 
     address
 }
 
-/// A port that nobody listens on.
-async fn closed_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// A port that nobody listens on; nobody else gets it as long as the socket is there.
+fn closed_port() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 fn question(address: SocketAddr, kind: HealthKind, limit: Duration) -> Probe {
@@ -89,7 +92,8 @@ async fn a_port_that_accepts_passes_and_a_closed_one_does_not() {
     let outcome = asked(open, HealthKind::Tcp, LIMIT).await;
     assert!(outcome.passed, "{outcome:?}");
 
-    let outcome = asked(closed_port().await, HealthKind::Tcp, LIMIT).await;
+    let (_held, closed) = closed_port();
+    let outcome = asked(closed, HealthKind::Tcp, LIMIT).await;
     assert!(!outcome.passed);
     assert!(outcome.detail.contains("refused"), "{outcome:?}");
 }
@@ -104,7 +108,8 @@ async fn no_more_probes_are_under_way_than_there_is_room_for() {
     tokio::spawn(ask_all(questions, answers, ROOM));
     let silence = HealthKind::Http(http::plain());
     for _ in 0..ROOM * 2 {
-        asked.send(question(address, silence.clone(), LIMIT)).unwrap();
+        let probe = question(address, silence.clone(), LIMIT);
+        asked.send(Question::Due(probe)).unwrap();
     }
     let mut open = Vec::new();
     for _ in 0..ROOM {
@@ -113,6 +118,13 @@ async fn no_more_probes_are_under_way_than_there_is_room_for() {
     // A fourth has every opportunity.
     let more = timeout(Duration::from_millis(100), listener.accept()).await;
     assert!(more.is_err(), "one more than there is room for");
+    // Somebody at the keyboard does not wait for a turn.
+    let (answer, answered) = oneshot::channel();
+    let (_held, closed) = closed_port();
+    let by_hand = question(closed, HealthKind::Tcp, LIMIT);
+    asked.send(Question::Trial(by_hand, answer)).unwrap();
+    let soon = timeout(LIMIT / 4, answered).await.expect("it waits for a turn");
+    assert!(!soon.unwrap().0.unwrap().passed);
     open.pop();
     assert!(!finished.recv().await.unwrap().1.unwrap().passed);
     timeout(LIMIT, listener.accept()).await.expect("the next has its turn").unwrap();

@@ -27,10 +27,10 @@ async fn answered(text: String, check: HttpCheck) -> Outcome {
 }
 
 /// A server that hands over the first request it gets, and answers it with 200 and nothing.
-async fn listening() -> (SocketAddr, tokio::sync::oneshot::Receiver<String>) {
+async fn listening() -> (SocketAddr, oneshot::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (heard, request) = tokio::sync::oneshot::channel();
+    let (heard, request) = oneshot::channel();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut bytes = [0; 1024];
