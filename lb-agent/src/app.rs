@@ -38,7 +38,7 @@ use tracing::{error, info};
 
 pub use error::AgentError;
 
-use crate::io::api_server::{self, Call};
+use crate::io::api_server;
 use crate::io::probes::{self, Prober};
 use agent::Agent;
 use next_hops::Lookout;
@@ -66,6 +66,8 @@ pub struct RunOptions {
     pub state_dir: PathBuf,
     /// Level of the data plane's own log, 0 (none) to 5 (trace).
     pub datapath_log_level: u8,
+    /// Whether health checks may run commands.
+    pub exec_checks: bool,
 }
 
 /// Runs the agent until it is told to stop.
@@ -105,9 +107,8 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     loop {
         tokio::select! {
             call = called.recv() => {
-                let Some(Call { request, answer }) = call else { break };
-                // A client that has gone needs no answer.
-                let _ = answer.send(agent.handle(request).await);
+                let Some(call) = call else { break };
+                agent.take_call(call, &prober).await;
             }
             () = until(agent.next_probe()) => agent.send_probes(&prober),
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {

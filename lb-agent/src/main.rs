@@ -72,6 +72,10 @@ struct RunArgs {
     /// Form of the log on stderr
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Take configurations with checks of type exec: whoever may use the control socket can then run
+    /// commands as this user
+    #[arg(long)]
+    allow_exec_checks: bool,
     /// Log each packet that the data plane drops; slow, for a laboratory
     #[arg(long)]
     log_drops: bool,
@@ -168,6 +172,7 @@ fn run(args: RunArgs) -> Result<(), AgentError> {
         socket: args.socket,
         pin_dir: args.pin_dir,
         state_dir: args.state_dir,
+        exec_checks: args.allow_exec_checks,
         datapath_log_level: if args.log_drops { aya_log::Level::Debug as u8 } else { 0 },
     };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(app::run(options))

@@ -14,7 +14,7 @@ mod responses;
 pub use configuration::{
     Change, ChangeKind, ConfigDiff, ConfigText, ConfigVersion, Move, StateBackup,
 };
-pub use health::{Health, HealthCounts, HealthResult};
+pub use health::{Health, HealthCounts, HealthHistory, HealthResult, HealthStep, HealthTrial};
 pub use requests::{ConfigRequest, DetailQuery, DrainRequest, TraceRequest, WeightRequest};
 pub use responses::{
     Backend, DrainStatus, Finding, InterfaceStatus, Item, List, NextHop, NextHopState, Operator,

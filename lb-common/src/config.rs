@@ -8,6 +8,7 @@
 mod desired;
 mod error;
 pub mod file;
+mod host;
 mod memory;
 mod name;
 mod position;
@@ -17,15 +18,17 @@ mod read;
 mod validate;
 
 pub use desired::{
-    Backend, Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, Icmp, Interface, Limits,
-    Mode, Node, Pool, Protocol, Scheduler, Service, Weight,
+    Backend, Desired, DnsCheck, DnsRcode, DnsRecord, Encapsulation, ExecCheck, ExecUser, GrpcCheck,
+    HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, Icmp, Interface, Limits, Mode, Node,
+    Pool, Protocol, Scheduler, Service, StatusRange, Statuses, TlsCheck, Trust, Weight,
 };
 pub use error::{ConfigError, Problem};
+pub use host::{Anywhere, Host};
 pub use memory::{EGRESS_MAX, MapMemory};
 pub use name::{NAME_MAX_BYTES, is_name};
 pub use prefix::{Prefix, PrefixError};
 pub use quic::ServerId;
-pub use validate::parse;
+pub use validate::{parse, parse_on};
 
 #[cfg(test)]
 mod tests;

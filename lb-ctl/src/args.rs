@@ -5,6 +5,7 @@
 //! can be judged alone is judged by its parser here (weights, names, addresses); what depends on
 //! two values is judged there.
 
+mod health;
 mod name;
 mod request;
 
@@ -18,6 +19,7 @@ use lb_common::config::{Protocol, Weight};
 
 use crate::exit;
 
+use health::HealthCommand;
 pub(crate) use name::{BackendRef, ObjectName};
 pub(crate) use request::{Drain, Options, Request, Source, parse, wants_json};
 
@@ -228,16 +230,6 @@ enum BackendCommand {
         /// Pool and name of the backend.
         #[arg(value_name = "POOL/NAME")]
         backend: BackendRef,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-enum HealthCommand {
-    /// List the checks of one pool's backends, or of all, with their last results.
-    #[command(after_help = "Examples:\n  lb-ctl health list\n  lb-ctl health list web -o wide")]
-    List {
-        /// Name of the pool.
-        pool: Option<ObjectName>,
     },
 }
 

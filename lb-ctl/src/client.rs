@@ -171,7 +171,8 @@ impl Client {
 
 /// Whether a request may have changed something although no answer came.
 fn is_change(method: &Method, path: &str) -> bool {
-    method != Method::GET && !path.ends_with("/diff") && path != "/v1/trace"
+    let asks_only = path.ends_with("/diff") || path.ends_with("/check") || path == "/v1/trace";
+    method != Method::GET && !asks_only
 }
 
 fn decode<T: DeserializeOwned>(

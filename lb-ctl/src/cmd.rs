@@ -7,12 +7,14 @@ mod completion;
 mod config;
 mod doctor;
 mod drain;
+mod health;
 mod state;
 mod version;
 
 use hyper::Method;
 use lb_common::api::{
-    Backend, ConfigText, ConfigVersion, Health, Item, List, Service, StateBackup, Status, Trace,
+    Backend, ConfigText, ConfigVersion, Health, HealthHistory, Item, List, Service, StateBackup,
+    Status, Trace,
 };
 use serde::de::DeserializeOwned;
 
@@ -63,6 +65,10 @@ pub(crate) fn run(
         Request::HealthList(Some(pool)) => {
             context.list::<Health>(&format!("/v1/health?pool={pool}"), "checks")
         }
+        Request::HealthShow(pool) => {
+            context.list::<HealthHistory>(&format!("/v1/health/{pool}"), "checks")
+        }
+        Request::HealthCheck(backend) => health::check(&context, &backend),
         Request::ConfigValidate(source) => config::validate(&context, &source),
         Request::ConfigShow(None) => context.show::<Item<ConfigText>>("/v1/config"),
         Request::ConfigShow(Some(generation)) => {

@@ -14,6 +14,8 @@ mod changes;
 mod fragments;
 #[path = "namespaces/health.rs"]
 mod health;
+#[path = "namespaces/health_kinds.rs"]
+mod health_kinds;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
 #[path = "namespaces/origin.rs"]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use lb_common::config::{self, Desired, Limits};
+use lb_common::config::{self, ConfigError, Desired, Limits};
 use lb_common::image::Image;
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 use tracing::{error, info};
@@ -33,6 +33,7 @@ use crate::io::history::History;
 use crate::io::host::Host;
 use crate::io::netlink::{Changes, Netlink, Routes, Seen};
 use crate::io::pins::Pins;
+use crate::io::probes::ThisHost;
 use crate::io::state_file::{State, StateFile};
 
 /// Everything the loop owns.
@@ -109,7 +110,7 @@ impl Agent {
     /// A start that fails leaves the kernel as it found it.
     pub(super) async fn start(options: RunOptions) -> Result<(Self, Changes, Socket), AgentError> {
         let text = files::read(&options.config)?;
-        let desired = config::parse(&options.config.display().to_string(), &text)?;
+        let desired = options.parsed(&options.config.display().to_string(), &text)?;
         capabilities::check()?;
         let state_file = StateFile::new(&options.state_dir)?;
         let state = state_file.load()?;
@@ -278,6 +279,11 @@ impl Agent {
 }
 
 impl RunOptions {
+    /// What the text of a configuration says, if this host has all that it names.
+    pub(super) fn parsed(&self, origin: &str, text: &str) -> Result<Desired, ConfigError> {
+        config::parse_on(&ThisHost { exec_checks: self.exec_checks }, origin, text)
+    }
+
     /// Refuses interfaces that the configuration names and that are not there.
     pub(super) fn refuse_absent<'a>(
         &self,

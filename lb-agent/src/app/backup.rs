@@ -1,7 +1,6 @@
 //! What one agent knows and another has to be told: as one document, out and in.
 
 use lb_common::api::{ConfigDiff, Problem, StateBackup};
-use lb_common::config;
 use serde::Deserialize as _;
 use tracing::info;
 
@@ -34,7 +33,8 @@ impl Agent {
             views::problem("invalid_request", 400, title)
         })?;
         let origin = format!("backup of {}, {}", backup.node, backup.taken_at);
-        let desired = config::parse(&origin, &backup.configuration).map_err(Problem::from)?;
+        let parsed = self.options.parsed(&origin, &backup.configuration);
+        let desired = parsed.map_err(Problem::from)?;
         let considered = self.consider_with(&desired, &overrides).await.map_err(refused)?;
         let changes = diff(&self.desired, &desired);
         let moves = self.moves(&self.moved(&desired, &considered));

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use lb_common::api::{ConfigDiff, ConfigRequest, Move, Problem};
-use lb_common::config::{self, Desired, Weight};
+use lb_common::config::{Desired, Weight};
 use tracing::{error, info};
 
 use super::agent::{Agent, Prepared, text_hash};
@@ -38,6 +38,7 @@ impl Agent {
             Request::Backends { pool } => views::backends(self, pool.as_deref()),
             Request::Backend { pool, name } => views::backend(self, &pool, &name),
             Request::Health { pool } => health::list(self, pool.as_deref()),
+            Request::HealthHistory { pool } => health::history(self, &pool),
             Request::Weight { pool, name, weight } => self.set_weight(&pool, &name, weight),
             Request::Drain { pool, name, request } => self.drain(&pool, &name, &request),
             Request::Undrain { pool, name } => {
@@ -60,7 +61,7 @@ impl Agent {
     pub(super) async fn reload(&mut self) {
         let origin = self.options.config.display().to_string();
         let read = files::read(&self.options.config).map_err(AgentError::from);
-        let parsed = read.and_then(|text| Ok((config::parse(&origin, &text)?, text)));
+        let parsed = read.and_then(|text| Ok((self.options.parsed(&origin, &text)?, text)));
         let outcome = match parsed {
             Ok((desired, text)) => self.reload_as(desired, text).await,
             Err(error) => Err(error),
@@ -139,7 +140,7 @@ impl Agent {
     /// Refuses whatever [`Self::apply`] would refuse before it touches anything.
     async fn diff(&self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
-        let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
+        let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
         let considered = self.consider(&desired).await.map_err(refused)?;
         let changes = diff(&self.desired, &desired);
         let moves = self.moves(&self.moved(&desired, &considered));
@@ -148,7 +149,7 @@ impl Agent {
 
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
-        let desired = config::parse(&request.origin, &request.text).map_err(Problem::from)?;
+        let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
         let considered = self.consider(&desired).await.map_err(refused)?;
         let in_pools = self.moved(&desired, &considered);
         limit_moves(&in_pools, request.max_moved_percent).map_err(refused)?;

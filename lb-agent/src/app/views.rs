@@ -92,6 +92,7 @@ fn warnings(agent: &Agent) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(health::certificate_warnings(agent));
     for (pool, spec) in &agent.desired.pools {
         if active(agent.derived.effective.get(pool)) == 0 {
             warnings.push(format!("pool {pool} has no backend that takes new flows"));
@@ -318,12 +319,13 @@ pub(super) fn config(agent: &Agent) -> Answer {
 
 /// Wraps one thing.
 pub(super) fn item<T: Serialize>(agent: &Agent, kind: &str, item: T) -> Answer {
-    document(Item {
-        api_version: API_VERSION.to_owned(),
-        kind: kind.to_owned(),
-        generation: agent.state.generation,
-        item,
-    })
+    item_of(agent.state.generation, kind, item)
+}
+
+/// The same when the agent is busy with other things.
+pub(super) fn item_of<T: Serialize>(generation: u64, kind: &str, item: T) -> Answer {
+    let (api_version, kind) = (API_VERSION.to_owned(), kind.to_owned());
+    document(Item { api_version, kind, generation, item })
 }
 
 /// Wraps many things.

@@ -15,7 +15,7 @@ use lb_common::image::Image;
 use super::ids::Ids;
 use super::target::outer_destination;
 
-pub use checks::{Checked, Checks, Last, Probe, ProbeId, Transition};
+pub use checks::{Checked, Checks, Last, Probe, ProbeId, RESULTS_KEPT, Transition};
 pub use machine::Machine;
 
 /// What is known of a backend.
@@ -49,6 +49,8 @@ pub struct Outcome {
     pub detail: String,
     /// How long it took.
     pub took_ns: u64,
+    /// The last second of the server's certificate, since 1970, if one was seen.
+    pub certificate_end_s: Option<i64>,
 }
 
 /// Conditions by pool and name. Who is not in it is up, or not checked.

@@ -49,6 +49,11 @@ pub enum Request {
         /// The pool.
         pool: Option<String>,
     },
+    /// The last results of the checks of a pool.
+    HealthHistory {
+        /// The pool.
+        pool: String,
+    },
     /// Set a backend's weight, or take the configured one again.
     Weight {
         /// Its pool.
@@ -100,13 +105,27 @@ pub enum Request {
 /// An answer: a document, or why there is none.
 pub type Answer = Result<serde_json::Value, Problem>;
 
-/// A request with the way back to whoever asked.
+/// What the loop is called for, with the way back to whoever asked.
 #[derive(Debug)]
 pub struct Call {
     /// What is wanted.
-    pub request: Request,
+    pub wanted: Wanted,
     /// Where the answer goes.
     pub answer: oneshot::Sender<Answer>,
+}
+
+/// What the loop is called for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// A request that it answers by itself.
+    Request(Request),
+    /// A probe by hand, answered when it has come to something.
+    Trial {
+        /// The backend's pool.
+        pool: String,
+        /// The backend's name.
+        name: String,
+    },
 }
 
 /// The API cannot be served.

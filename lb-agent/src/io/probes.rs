@@ -3,34 +3,65 @@
 //! They are asked on a thread of their own ([`Prober`]): while the agent's loop builds a table or waits
 //! for the kernel, answers are still taken when they come.
 
-use std::io;
-use std::thread;
-use std::time::{Duration, Instant};
+mod dial;
+mod dns;
+mod exec;
+mod grpc;
+mod http;
+mod icmp;
+mod named;
+mod steps;
+mod tls;
 
-use axum::body::Body;
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, USER_AGENT};
-use hyper_util::rt::TokioIo;
-use lb_common::config::HealthKind;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use lb_common::config::{GrpcCheck, HealthKind, HttpCheck};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::warn;
 
 use crate::core::health::{Outcome, Probe, ProbeId};
+use crate::io::clock;
+use dial::dial;
+use dns::DnsFailure;
+use exec::ExecFailure;
+use grpc::GrpcFailure;
+use http::HttpFailure;
+use icmp::IcmpFailure;
+use steps::Steps;
+use tls::{HTTP_1, HTTP_2, TlsClients, TlsFailure};
+
+pub use named::ThisHost;
+pub use steps::Step;
+pub use tls::days_left;
 
 /// What a server's log shows of us.
 const AGENT: &str = concat!("lb-agent/", env!("CARGO_PKG_VERSION"));
 
+/// Probes that are under way at once; those above it wait for their turn. A thousand that hang leave
+/// most of the descriptors a process usually may have, and of the local ports nearly all.
+const PROBES_MAX: usize = 1024;
+
+/// Of an answer, no more is read.
+const BODY_MAX_BYTES: usize = 64 << 10;
+
 /// What this host can run out of; it says nothing about a backend.
-const OUT_OF_RESOURCES: [Errno; 5] =
-    [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM, Errno::EADDRNOTAVAIL];
+const OUT_OF_RESOURCES: [Errno; 6] = [
+    Errno::EMFILE,
+    Errno::ENFILE,
+    Errno::ENOBUFS,
+    Errno::ENOMEM,
+    Errno::EADDRNOTAVAIL,
+    // No more processes.
+    Errno::EAGAIN,
+];
 
 /// Raises the limit of open files as far as it may go: each check that waits has one.
 pub fn raise_open_files() {
@@ -46,8 +77,20 @@ pub type Finished = (ProbeId, Option<Outcome>);
 /// The thread that asks. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Prober {
-    asked: mpsc::UnboundedSender<Probe>,
+    asked: mpsc::UnboundedSender<Question>,
 }
+
+/// What the thread is asked.
+#[derive(Debug)]
+enum Question {
+    /// A probe that is due.
+    Due(Probe),
+    /// One that somebody wants to see step by step; it waits for no turn.
+    Trial(Probe, oneshot::Sender<Trial>),
+}
+
+/// What a probe came to, if it could be asked, and how.
+pub type Trial = (Option<Outcome>, Vec<Step>);
 
 impl Prober {
     /// Starts it; answers come out of the receiver.
@@ -58,7 +101,7 @@ impl Prober {
         let (asked, questions) = mpsc::unbounded_channel();
         let (answers, finished) = mpsc::unbounded_channel();
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let ask = move || runtime.block_on(ask_all(questions, answers));
+        let ask = move || runtime.block_on(ask_all(questions, answers, PROBES_MAX));
         thread::Builder::new().name("probes".to_owned()).spawn(ask)?;
         Ok((Self { asked }, finished))
     }
@@ -66,20 +109,44 @@ impl Prober {
     /// Asks. The answer comes when it comes, or when the probe's time is over.
     pub fn ask(&self, probe: Probe) {
         // Its thread ends with this, not before.
-        let _ = self.asked.send(probe);
+        let _ = self.asked.send(Question::Due(probe));
+    }
+
+    /// Asks once, beside all that is due, and tells each step.
+    pub fn explain(&self, probe: Probe) -> oneshot::Receiver<Trial> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.asked.send(Question::Trial(probe, answer));
+        answered
     }
 }
 
+/// Asks each question, in their order, with at most `room` under way.
 async fn ask_all(
-    mut questions: mpsc::UnboundedReceiver<Probe>,
+    mut questions: mpsc::UnboundedReceiver<Question>,
     answers: mpsc::UnboundedSender<Finished>,
+    room: usize,
 ) {
+    let asker = Arc::new(Asker::default());
+    let places = Arc::new(Semaphore::new(room));
     while let Some(question) = questions.recv().await {
-        let answers = answers.clone();
+        let question = match question {
+            Question::Due(probe) => probe,
+            Question::Trial(probe, answer) => {
+                let asker = Arc::clone(&asker);
+                // Whoever has gone meanwhile needs no answer.
+                tokio::spawn(async move { answer.send(asker.explain(&probe).await) });
+                continue;
+            }
+        };
+        let (answers, asker) = (answers.clone(), Arc::clone(&asker));
+        let places = Arc::clone(&places);
         tokio::spawn(async move {
+            // It is never closed, and gives places in the order in which they were asked for.
+            let Ok(place) = places.acquire().await else { return };
             let id = question.id;
             // One that panics has come to nothing, and is due again.
-            let outcome = tokio::spawn(async move { probe(&question).await }).await;
+            let outcome = tokio::spawn(async move { asker.probe(&question).await }).await;
+            drop(place);
             // The loop has ended, and nobody wants to know.
             let _ = answers.send((id, outcome.unwrap_or(None)));
         });
@@ -91,63 +158,135 @@ async fn ask_all(
 enum Failure {
     #[error("cannot connect: {0}")]
     Connect(io::Error),
-    #[error("no HTTP answer: {0}")]
-    Http(#[from] hyper::Error),
-    #[error("the answer is {0}")]
-    Status(hyper::StatusCode),
-    #[error("cannot ask: {0}")]
-    Request(#[from] hyper::http::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsFailure),
+    #[error(transparent)]
+    Http(#[from] HttpFailure),
+    #[error(transparent)]
+    Dns(#[from] DnsFailure),
+    #[error(transparent)]
+    Icmp(#[from] IcmpFailure),
+    #[error(transparent)]
+    Exec(#[from] ExecFailure),
+    #[error(transparent)]
+    Grpc(#[from] GrpcFailure),
     #[error("no answer within {}", humantime::format_duration(*.0))]
     TimedOut(Duration),
 }
 
-/// Asks, and says what came of it, unless this host had no means to ask. The time is that of
-/// everything together, so an answer that comes drop by drop is none.
-#[expect(clippy::disallowed_methods, reason = "how long the answer took is measured here")]
-pub async fn probe(probe: &Probe) -> Option<Outcome> {
-    let start = Instant::now();
-    let limit = Duration::from_nanos(probe.timeout_ns);
-    let asked = timeout(limit, ask(probe)).await;
-    let result = asked.unwrap_or(Err(Failure::TimedOut(limit)));
-    let took_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    match result {
-        Ok(detail) => Some(Outcome { passed: true, detail, took_ns }),
-        Err(Failure::Connect(error)) if is_ours(&error) => {
-            warn!(%error, address = %probe.address, "a check could not be made");
-            None
+impl Failure {
+    /// What this host lacked, if it was not the backend that failed.
+    fn ours(&self) -> Option<&io::Error> {
+        let error = match self {
+            // Without a socket for it, nobody was asked.
+            Self::Icmp(IcmpFailure::Socket(error)) => return Some(error),
+            Self::Connect(error)
+            | Self::Dns(DnsFailure::Socket(error))
+            | Self::Exec(ExecFailure::Start { source: error, .. } | ExecFailure::Wait(error)) => {
+                error
+            }
+            Self::Tls(_)
+            | Self::Http(_)
+            | Self::Dns(_)
+            | Self::Icmp(_)
+            | Self::Exec(_)
+            | Self::Grpc(_)
+            | Self::TimedOut(_) => return None,
+        };
+        is_ours(error).then_some(error)
+    }
+}
+
+/// Asks, with what probes share.
+#[derive(Debug, Default)]
+pub struct Asker {
+    tls: TlsClients,
+}
+
+impl Asker {
+    /// Asks, and says what came of it, unless this host had no means to ask. The time is that of
+    /// everything together, so an answer that comes drop by drop is none.
+    pub async fn probe(&self, probe: &Probe) -> Option<Outcome> {
+        self.run(probe, &mut Steps::unseen()).await
+    }
+
+    /// Asks like [`Self::probe`], and tells each step.
+    pub async fn explain(&self, probe: &Probe) -> Trial {
+        let mut steps = Steps::kept();
+        let outcome = self.run(probe, &mut steps).await;
+        let detail = outcome.as_ref().map_or("this host has no means to ask", |it| &it.detail);
+        let steps = steps.end(detail);
+        (outcome, steps)
+    }
+
+    async fn run(&self, probe: &Probe, steps: &mut Steps) -> Option<Outcome> {
+        let start_ns = clock::precise_ns();
+        let limit = probe.check.timeout;
+        let asked = timeout(limit, self.ask(probe, steps)).await;
+        let result = asked.unwrap_or(Err(Failure::TimedOut(limit)));
+        let took_ns = clock::precise_ns().saturating_sub(start_ns);
+        let (passed, detail) = match result {
+            Ok(detail) => (true, detail),
+            Err(failure) => {
+                if let Some(error) = failure.ours() {
+                    warn!(%error, address = %probe.address, "a check could not be made");
+                    return None;
+                }
+                (false, failure.to_string())
+            }
+        };
+        Some(Outcome { passed, detail, took_ns, certificate_end_s: steps.certificate_end_s })
+    }
+
+    async fn ask(&self, probe: &Probe, steps: &mut Steps) -> Result<String, Failure> {
+        match &probe.check.kind {
+            HealthKind::Tcp => {
+                dial(probe.address, steps).await?;
+                Ok("connected".to_owned())
+            }
+            HealthKind::Exec(check) => Ok(exec::ask(probe, check, steps).await?),
+            HealthKind::Icmp => Ok(icmp::ask(probe.address.ip(), steps).await?),
+            HealthKind::Dns(check) => Ok(dns::ask(probe.address, check, steps).await?),
+            HealthKind::Http(check) => self.ask_http(probe, check, steps).await,
+            HealthKind::Grpc(check) => self.ask_grpc(probe, check, steps).await,
         }
-        Err(failure) => Some(Outcome { passed: false, detail: failure.to_string(), took_ns }),
+    }
+
+    async fn ask_http(
+        &self,
+        probe: &Probe,
+        check: &HttpCheck,
+        steps: &mut Steps,
+    ) -> Result<String, Failure> {
+        let stream = dial(probe.address, steps).await?;
+        let Some(tls) = &check.tls else {
+            return Ok(http::ask(stream, probe, check, steps).await?);
+        };
+        let stream = self.tls.connect(stream, (tls, HTTP_1), probe.address.ip(), steps).await?;
+        let answer = http::ask(stream, probe, check, steps).await?;
+        Ok(tls::with_days_left(answer, steps.certificate_end_s))
+    }
+
+    async fn ask_grpc(
+        &self,
+        probe: &Probe,
+        check: &GrpcCheck,
+        steps: &mut Steps,
+    ) -> Result<String, Failure> {
+        let address = probe.address;
+        let stream = dial(address, steps).await?;
+        let Some(tls) = &check.tls else {
+            return Ok(grpc::ask(stream, address, check, steps).await?);
+        };
+        let stream = self.tls.connect(stream, (tls, HTTP_2), address.ip(), steps).await?;
+        let answer = grpc::ask(stream, address, check, steps).await?;
+        Ok(tls::with_days_left(answer, steps.certificate_end_s))
     }
 }
 
 fn is_ours(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     errno.is_some_and(|errno| OUT_OF_RESOURCES.contains(&errno))
-}
-
-async fn ask(probe: &Probe) -> Result<String, Failure> {
-    let stream = TcpStream::connect(probe.address).await.map_err(Failure::Connect)?;
-    // Closed by a reset: thousands of checks a second would fill the ports with waiting ones.
-    stream.set_zero_linger().map_err(Failure::Connect)?;
-    match &probe.kind {
-        HealthKind::Tcp => Ok("connected".to_owned()),
-        HealthKind::Http { path } => get(stream, probe, path).await,
-    }
-}
-
-async fn get(stream: TcpStream, probe: &Probe, path: &str) -> Result<String, Failure> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
-        .header(HOST, probe.address.to_string())
-        .header(USER_AGENT, AGENT)
-        .header(CONNECTION, "close")
-        .body(Body::empty())?;
-    // Ends when it is dropped, whatever is under way.
-    let mut driver = JoinSet::new();
-    driver.spawn(connection);
-    let response = sender.send_request(request).await?;
-    let status = response.status();
-    if status.is_success() { Ok(status.to_string()) } else { Err(Failure::Status(status)) }
 }
 
 #[cfg(test)]

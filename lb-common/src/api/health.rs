@@ -1,6 +1,7 @@
 //! What the agent answers about health checks.
 
 use std::string::String;
+use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -38,6 +39,10 @@ pub struct Health {
     pub needed: u32,
     /// The last result.
     pub last: Option<HealthResult>,
+    /// When the server's certificate ends, RFC 3339, if one was seen.
+    pub certificate_ends: Option<String>,
+    /// Whole days until then; negative once it has ended.
+    pub certificate_days_left: Option<i64>,
     /// Time until the next probe, ms; none while one is under way.
     pub next_ms: Option<u64>,
 }
@@ -53,4 +58,47 @@ pub struct HealthResult {
     pub took_us: u64,
     /// When, RFC 3339.
     pub at: String,
+}
+
+/// `GET /v1/health/{pool}`: one backend, its check, and its last results.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HealthHistory {
+    /// The check as it stands.
+    #[serde(flatten)]
+    pub health: Health,
+    /// The last results, the newest first, five at most.
+    pub results: Vec<HealthResult>,
+}
+
+/// `POST /v1/health/{pool}/{name}/check`: one probe that was asked for by hand. It has changed
+/// nothing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HealthTrial {
+    /// Pool.
+    pub pool: String,
+    /// Name inside the pool.
+    pub name: String,
+    /// What was asked, and where.
+    pub check: String,
+    /// Time that it could have taken, ms.
+    pub timeout_ms: u64,
+    /// Whether the backend did what was asked; none if this host had no means to ask.
+    pub passed: Option<bool>,
+    /// What happened.
+    pub detail: String,
+    /// How long it took, microseconds.
+    pub took_us: u64,
+    /// Each step, in their order; the last one is the one that failed, if any did.
+    pub steps: Vec<HealthStep>,
+}
+
+/// One step of a probe.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HealthStep {
+    /// What was tried: `connect`, `tls`, `request`, `answer`, `body`, `start`.
+    pub step: String,
+    /// What came of it.
+    pub detail: String,
+    /// How long it took, microseconds.
+    pub took_us: u64,
 }

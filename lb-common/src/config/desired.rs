@@ -11,6 +11,15 @@ use std::vec::Vec;
 
 use serde::Serialize;
 
+mod dns;
+mod health;
+
+pub use dns::{DnsRcode, DnsRecord};
+pub use health::{
+    DnsCheck, ExecCheck, ExecUser, GrpcCheck, HealthCheck, HealthKind, HealthVia, HttpCheck,
+    HttpMethod, StatusRange, Statuses, TlsCheck, Trust,
+};
+
 use super::prefix::Prefix;
 use super::quic::ServerId;
 use crate::abi;
@@ -310,50 +319,4 @@ impl Protocol {
             Self::Udp => "udp",
         }
     }
-}
-
-/// How a pool's backends are to be checked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct HealthCheck {
-    /// What is asked.
-    pub kind: HealthKind,
-    /// Port asked; the service's own if absent.
-    pub port: Option<u16>,
-    /// Time between checks of one backend.
-    pub interval: Duration,
-    /// Time a check may take as a whole; shorter than the interval.
-    pub timeout: Duration,
-    /// Consecutive successes that bring a backend up.
-    pub rise: u32,
-    /// Consecutive failures that take a backend down.
-    pub fall: u32,
-    /// Percent of a pool that must be up for its checks to be believed.
-    pub panic_threshold: u8,
-    /// The way the probe travels.
-    pub via: HealthVia,
-}
-
-/// What a health check asks.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "lowercase", tag = "type")]
-pub enum HealthKind {
-    /// A TCP connection opens.
-    Tcp,
-    /// An HTTP GET of the path answers 2xx.
-    Http {
-        /// Absolute path.
-        path: String,
-    },
-}
-
-/// The way a probe travels to its backend.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, Serialize, serde::Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum HealthVia {
-    /// To the backend's own address.
-    Direct,
-    /// To the VIP, wrapped as client traffic is.
-    Tunnel,
 }

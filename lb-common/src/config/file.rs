@@ -14,10 +14,15 @@ use schemars::JsonSchema;
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::desired::{Encapsulation, HealthVia, Mode, Protocol, Scheduler};
+use super::desired::{Encapsulation, Mode, Protocol, Scheduler};
 
 pub mod default;
+mod health;
 pub mod limit;
+mod status;
+
+pub use health::{HealthFile, HealthType};
+pub use status::{StatusFile, StatusesFile};
 
 /// Configuration of one load balancer.
 ///
@@ -224,58 +229,6 @@ pub struct QuicFile {
         max = *limit::QUIC_SERVER_ID_BYTES.end()
     ))]
     pub server_id_bytes: i64,
-}
-
-/// How a pool's backends are checked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HealthFile {
-    /// What is asked.
-    #[serde(rename = "type")]
-    pub kind: HealthType,
-    /// Absolute path that is fetched; for http only, and needed there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^/[!-~]*$"))]
-    pub path: Option<String>,
-    /// Port asked, 1..=65535. Default: the lowest of the first of the pool's TCP services, by name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
-    pub port: Option<i64>,
-    /// Time between checks of one backend: 10ms to 1h, in whole ms, s, m or h. Default: 1s.
-    #[serde(default = "default::interval")]
-    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
-    pub interval: String,
-    /// Time a check may take as a whole: from 10ms, shorter than the interval. Default: 500ms.
-    #[serde(default = "default::timeout")]
-    #[schemars(regex(pattern = r"^[0-9]+(ms|s|m|h)$"))]
-    pub timeout: String,
-    /// Successes in a row that bring a backend up: 1..=100. Default: 2.
-    #[serde(default = "default::rise")]
-    #[schemars(range(min = *limit::STREAK.start(), max = *limit::STREAK.end()))]
-    pub rise: i64,
-    /// Failures in a row that take a backend down: 1..=100. Default: 3.
-    #[serde(default = "default::fall")]
-    #[schemars(range(min = *limit::STREAK.start(), max = *limit::STREAK.end()))]
-    pub fall: i64,
-    /// Percent of the pool's backends that must be up, 0..=100. With fewer it is rather the check
-    /// that fails, and all backends are used as if they were up. Default: 1, that is, only if none
-    /// is up; 0 never.
-    #[serde(default = "default::panic_threshold")]
-    #[schemars(range(min = *limit::PERCENT.start(), max = *limit::PERCENT.end()))]
-    pub panic_threshold: i64,
-    /// The way the probe travels. Default: direct.
-    #[serde(default = "default::via")]
-    pub via: HealthVia,
-}
-
-/// What a health check asks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum HealthType {
-    /// A TCP connection opens.
-    Tcp,
-    /// An HTTP GET of `path` answers 2xx.
-    Http,
 }
 
 /// One origin server.

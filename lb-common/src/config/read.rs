@@ -183,12 +183,14 @@ fn in_plain_words(message: &str) -> (String, Option<Value>) {
     };
     let found = found.replace("unit value", "nothing").replace("map", "mapping");
     let (expected, placeholder) = match expected {
+        "a boolean" => ("true or false", Value::from(false)),
         "a string" => (expected, Value::from("")),
         "i64" => ("a whole number", Value::from(0)),
         "a sequence" => ("a list", Value::Sequence(Vec::new())),
-        structure if structure.starts_with("struct ") => {
+        mapping if mapping == "a map" || mapping.starts_with("struct ") => {
             ("a mapping", Value::Mapping(serde_yaml::Mapping::new()))
         }
+        statuses if statuses.starts_with("a status, ") => (statuses, Value::from(0)),
         "field identifier" => return (format!("{found}, expected the name of a field"), None),
         // A choice: the empty text leads on to "unknown variant", which knows the choices.
         _ => ("one of the allowed words", Value::from("")),

@@ -1,6 +1,7 @@
 //! Claims about the configuration: what is accepted, with which defaults, and what is refused.
 
 mod examples;
+mod health;
 mod random;
 mod refusals;
 
@@ -56,7 +57,7 @@ fn what_the_file_says_is_in_the_result() {
     assert_eq!(pool.backends["web-2"].address.to_string(), "fd00:4::2");
     assert_eq!(pool.backends["web-2"].weight.value(), 50);
     let health = pool.health.as_ref().unwrap();
-    assert_eq!(health.kind, HealthKind::Http { path: "/healthz".into() });
+    assert!(matches!(&health.kind, HealthKind::Http(http) if http.path == "/healthz"));
     let service = &desired.services["web"];
     assert_eq!(service.vip.to_string(), "203.0.113.10");
     assert_eq!(service.protocol, Protocol::Tcp);

@@ -5,6 +5,7 @@
 //!
 //! Callers: the agent, at start and for each new configuration; `lb-ctl config validate`.
 
+mod health;
 mod pools;
 mod quic;
 mod services;
@@ -20,26 +21,36 @@ use super::error::{ConfigError, Findings};
 use super::file::{
     ClusterFile, ConfigFile, IcmpFile, InterfaceFile, LimitsFile, NodeFile, default, limit,
 };
+use super::host::{Anywhere, Host};
 use super::position::Path;
 use super::read::read;
 use crate::abi::SLOTS_PER_PAGE;
 use crate::name_hash::{NAME_SEED, stable_hash};
 
-/// Reads a whole configuration. `origin` names the text in messages, usually its file.
+/// Reads a whole configuration, for whatever host. `origin` names the text in messages, usually its
+/// file.
 ///
 /// # Errors
 /// Whatever is wrong with it: of the syntax the first problem, else of the fields and their types
 /// all of them, else of their values all of them.
 pub fn parse(origin: &str, text: &str) -> Result<Desired, ConfigError> {
+    parse_on(&Anywhere, origin, text)
+}
+
+/// The same for a host that can be looked at: what it lacks is an error too.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_on(host: &dyn Host, origin: &str, text: &str) -> Result<Desired, ConfigError> {
     let file = read(origin, text)?;
     let mut findings = Findings::default();
-    match desired(&file, &mut findings) {
+    match desired(host, &file, &mut findings) {
         Some(desired) if findings.is_empty() => Ok(desired),
         Some(_) | None => Err(findings.into_error(origin, text)),
     }
 }
 
-fn desired(file: &ConfigFile, findings: &mut Findings) -> Option<Desired> {
+fn desired(host: &dyn Host, file: &ConfigFile, findings: &mut Findings) -> Option<Desired> {
     let node = node(&file.node, findings);
     let interfaces = interfaces(&file.interfaces, findings);
     let hash_seed = hash_seed(&file.cluster, findings);
@@ -47,7 +58,7 @@ fn desired(file: &ConfigFile, findings: &mut Findings) -> Option<Desired> {
     if let Some(limits) = &limits {
         sizes::sizes(file, limits, findings);
     }
-    let pools = pools::pools(file, findings);
+    let pools = pools::pools(host, file, findings);
     let services = services::services(file, findings);
     Some(Desired {
         node: node?,

@@ -65,6 +65,10 @@ pub(crate) enum Request {
     BackendUndrain(BackendRef),
     /// `health list`, of one pool or of all
     HealthList(Option<ObjectName>),
+    /// `health show`
+    HealthShow(ObjectName),
+    /// `health check`
+    HealthCheck(BackendRef),
     /// `config validate`
     ConfigValidate(Source),
     /// `config show`, of what is running or of what began a generation
@@ -142,7 +146,7 @@ fn request(command: Command) -> Result<Request, clap::Error> {
         Command::Service(ServiceCommand::List) => Request::ServiceList,
         Command::Service(ServiceCommand::Show { name }) => Request::ServiceShow(name),
         Command::Backend(command) => backend(command),
-        Command::Health(HealthCommand::List { pool }) => Request::HealthList(pool),
+        Command::Health(command) => health(command),
         Command::Config(command) => config(command),
         Command::State(StateCommand::Export) => Request::StateExport,
         Command::State(StateCommand::Import { file, yes }) => {
@@ -173,6 +177,14 @@ fn backend(command: BackendCommand) -> Request {
             Request::BackendDrain(Drain { backend, deadline, force_at_deadline, wait })
         }
         BackendCommand::Undrain { backend } => Request::BackendUndrain(backend),
+    }
+}
+
+fn health(command: HealthCommand) -> Request {
+    match command {
+        HealthCommand::List { pool } => Request::HealthList(pool),
+        HealthCommand::Show { pool } => Request::HealthShow(pool),
+        HealthCommand::Check { backend, once: _ } => Request::HealthCheck(backend),
     }
 }
 

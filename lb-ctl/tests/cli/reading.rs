@@ -114,3 +114,31 @@ fn doctor_fails_only_on_errors() {
         assert!(out.contains("\nWhat to do:\n  mtu: raise it\n"), "{out}");
     }
 }
+
+fn trial(passed: Option<bool>) -> serde_json::Value {
+    json!({
+        "pool": "web", "name": "web-1", "check": "tcp 10.3.0.2:80", "timeout_ms": 500,
+        "passed": passed, "detail": "as it is", "took_us": 1234,
+        "steps": [{"step": "connect", "detail": "to 10.3.0.2:80", "took_us": 900}]
+    })
+}
+
+#[test]
+fn a_check_by_hand_tells_its_steps_and_exits_with_its_verdict() {
+    for (passed, code, word) in [(Some(true), 0, "passes"), (Some(false), 1, "fails")] {
+        let document = item("HealthTrial", &trial(passed));
+        let agent = Agent::start([("POST /v1/health/web/web-1/check", ok(document.clone()))]);
+        let out = run(&agent.socket(), "health check web/web-1 --once").expect_quiet(code);
+        let expected = format!(
+            "Backend:   web/web-1\nCheck:     tcp 10.3.0.2:80, within 500 ms\n\n\
+             STEP      TOOK     RESULT\nconnect   0.9 ms   to 10.3.0.2:80\n\n\
+             Verdict: {word} after 1.3 ms: as it is\n"
+        );
+        assert_eq!(out, expected);
+        let out = run(&agent.socket(), "health check web/web-1 -o json").expect_quiet(code);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap(), document);
+    }
+    let agent =
+        Agent::start([("POST /v1/health/web/web-1/check", ok(item("HealthTrial", &trial(None))))]);
+    run(&agent.socket(), "health check web/web-1 --once").expect_quiet(1);
+}

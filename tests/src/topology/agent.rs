@@ -69,7 +69,7 @@ impl AgentFiles {
     pub fn run_arguments<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.arg("run").arg("--config").arg(&self.configuration);
         command.arg("--socket").arg(&self.socket).arg("--pin-dir").arg(&self.pin_dir);
-        command.arg("--state-dir").arg(&self.state_dir)
+        command.arg("--state-dir").arg(&self.state_dir).arg("--allow-exec-checks")
     }
 
     /// Runs `lb-ctl` against this agent's socket, whether or not one is there.

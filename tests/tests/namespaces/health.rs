@@ -17,7 +17,7 @@ const SOME: u64 = 200;
 const QUICK: &str = "type: http, path: /, interval: 100ms, timeout: 50ms, rise: 2, fall: 2";
 
 /// The pool `web`, checked like this.
-fn checked(check: &str) -> String {
+pub(crate) fn checked(check: &str) -> String {
     let pool = "- name: web\n";
     web([WEIGHT; 3]).replacen(pool, &format!("{pool}    health: {{ {check} }}\n"), 1)
 }
@@ -28,14 +28,14 @@ fn state(agent: &Agent, backend: &str) -> Result<String> {
     state.map(str::to_owned).with_context(|| format!("no state in {backend}"))
 }
 
-fn wait_for(agent: &Agent, backend: &str, wanted: &str) -> Result<()> {
+pub(crate) fn wait_for(agent: &Agent, backend: &str, wanted: &str) -> Result<()> {
     wait_until(&format!("{backend} to be {wanted}"), LIMIT, || {
         Ok((state(agent, backend)? == wanted).then_some(()))
     })
 }
 
 /// An agent whose backends have all passed their first check.
-fn started(topology: &Topology, check: &str) -> Result<Agent> {
+pub(crate) fn started(topology: &Topology, check: &str) -> Result<Agent> {
     let agent = topology.start_agent(&checked(check))?;
     for backend in ["web/origin1", "web/origin2", "web/origin3"] {
         wait_for(&agent, backend, "active")?;

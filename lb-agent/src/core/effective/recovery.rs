@@ -78,7 +78,9 @@ mod tests {
         for (round, results) in (1..).zip(rounds) {
             let now_ns = round * INTERVAL_NS;
             for (probe, result) in checks.due(now_ns).into_iter().zip(results.chars()) {
-                let outcome = Outcome { passed: result == '+', detail: String::new(), took_ns: 1 };
+                let passed = result == '+';
+                let outcome =
+                    Outcome { passed, detail: String::new(), took_ns: 1, certificate_end_s: None };
                 checks.finish(probe.id, Some(outcome), now_ns);
                 let Acted { conditions, is_behind } = Acted::on(&checks, &in_force);
                 in_force = effective(&desired, &Overrides::default(), &conditions);

@@ -1,12 +1,20 @@
 //! Which probe is due when, and what its results come to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use lb_common::config::{Desired, HealthCheck, HealthKind, Pool};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
 use super::{Condition, Conditions, Machine, Outcome};
+
+/// Results that are kept of each backend.
+pub const RESULTS_KEPT: usize = 5;
+/// What stands for the port of a check that asks none.
+const NO_PORT: u16 = 0;
+/// Port of DNS servers.
+const DNS_PORT: u16 = 53;
 
 /// One try of a check: its results are taken only while the check is the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -17,12 +25,14 @@ pub struct ProbeId(u64);
 pub struct Probe {
     /// To answer with.
     pub id: ProbeId,
+    /// The pool.
+    pub pool: String,
+    /// The backend.
+    pub backend: String,
     /// Where to connect.
     pub address: SocketAddr,
-    /// What to ask.
-    pub kind: HealthKind,
-    /// Time it may take as a whole.
-    pub timeout_ns: u64,
+    /// What to ask, and how long it may take as a whole.
+    pub check: Arc<HealthCheck>,
 }
 
 /// A condition that has changed.
@@ -40,7 +50,7 @@ pub struct Transition {
     pub reason: String,
 }
 
-/// The last result of a check.
+/// A result of a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Last {
     /// What it came to.
@@ -52,19 +62,39 @@ pub struct Last {
 /// A backend that is checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Checked {
-    /// How it is checked.
-    pub check: HealthCheck,
+    /// How it is checked: one value for all of a pool.
+    pub check: Arc<HealthCheck>,
     /// Where.
     pub address: SocketAddr,
     /// What is known of it.
     pub machine: Machine,
     /// When that was found, on the monotonic clock.
     pub since_ns: u64,
-    /// The last result.
-    pub last: Option<Last>,
+    /// The last results, the newest last: [`RESULTS_KEPT`] at most.
+    pub results: VecDeque<Last>,
+    /// The last second of the certificate that was seen last, since 1970.
+    pub certificate_end_s: Option<i64>,
     /// When the next probe is due, or was when it is under way.
     pub next_ns: u64,
     id: ProbeId,
+}
+
+impl Checked {
+    /// The last result.
+    pub fn last(&self) -> Option<&Last> {
+        self.results.back()
+    }
+
+    /// What a probe of it asks, by the names it has.
+    pub fn probe(&self, pool: &str, backend: &str) -> Probe {
+        Probe {
+            id: self.id,
+            pool: pool.to_owned(),
+            backend: backend.to_owned(),
+            address: self.address,
+            check: Arc::clone(&self.check),
+        }
+    }
 }
 
 type Key = (String, String);
@@ -110,7 +140,16 @@ impl Checks {
                 let id = ProbeId(self.last_id);
                 self.timeline.insert((next_ns, id));
                 let machine = Machine::new(condition);
-                Checked { check, address, machine, since_ns: now_ns, last: None, next_ns, id }
+                Checked {
+                    check,
+                    address,
+                    machine,
+                    since_ns: now_ns,
+                    results: VecDeque::new(),
+                    certificate_end_s: None,
+                    next_ns,
+                    id,
+                }
             };
             self.by_id.insert(checked.id, key.clone());
             self.checked.entry(key.0).or_default().insert(key.1, checked);
@@ -130,14 +169,8 @@ impl Checks {
                 break;
             }
             self.timeline.pop_first();
-            let known = self.by_id.get(&id).and_then(|(pool, name)| self.of(pool, name));
-            let Some(checked) = known else { continue };
-            due.push(Probe {
-                id,
-                address: checked.address,
-                kind: checked.check.kind.clone(),
-                timeout_ns: nanoseconds(checked.check.timeout),
-            });
+            let Some((pool, backend)) = self.by_id.get(&id) else { continue };
+            due.extend(self.of(pool, backend).map(|checked| checked.probe(pool, backend)));
         }
         due
     }
@@ -160,10 +193,14 @@ impl Checks {
         let from = checked.machine.condition();
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
-        let last = checked.last.insert(Last { outcome, at_ns: now_ns });
+        checked.certificate_end_s = outcome.certificate_end_s.or(checked.certificate_end_s);
+        let reason = outcome.detail.clone();
+        if checked.results.len() == RESULTS_KEPT {
+            checked.results.pop_front();
+        }
+        checked.results.push_back(Last { outcome, at_ns: now_ns });
         let to = changed?;
         checked.since_ns = now_ns;
-        let reason = last.outcome.detail.clone();
         Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
     }
 
@@ -197,17 +234,27 @@ impl Checks {
 }
 
 /// The checks that a configuration asks for.
-fn wanted(desired: &Desired) -> BTreeMap<Key, (HealthCheck, SocketAddr)> {
+fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr)> {
     let of_pool = |(name, pool): (&String, &Pool)| {
-        let check = pool.health.clone()?;
-        let port = check.port.or_else(|| service_port(desired, name))?;
+        let check = Arc::new(pool.health.clone()?);
+        let port = check.port.or_else(|| default_port(&check.kind, desired, name))?;
         let backends = pool.backends.iter().map(|(backend, spec)| {
             let address = SocketAddr::new(spec.address, port);
-            ((name.clone(), backend.clone()), (check.clone(), address))
+            ((name.clone(), backend.clone()), (Arc::clone(&check), address))
         });
         Some(backends.collect::<Vec<_>>())
     };
     desired.pools.iter().filter_map(of_pool).flatten().collect()
+}
+
+/// The port of a check that names none.
+fn default_port(kind: &HealthKind, desired: &Desired, pool: &str) -> Option<u16> {
+    match kind {
+        HealthKind::Tcp | HealthKind::Http(_) | HealthKind::Grpc(_) => service_port(desired, pool),
+        HealthKind::Dns(_) => Some(DNS_PORT),
+        HealthKind::Icmp => Some(NO_PORT),
+        HealthKind::Exec(_) => service_port(desired, pool).or(Some(NO_PORT)),
+    }
 }
 
 /// The lowest port of the first TCP service of a pool, by name.

@@ -50,10 +50,14 @@ fn failures_spread_over_a_day_never_add_up() {
 
 /// Two backends that are checked each second, and one pool that is not checked.
 fn checked(fields: &str) -> Desired {
+    checked_by("tcp", fields)
+}
+
+fn checked_by(kind: &str, fields: &str) -> Desired {
     desired(
         &format!(
             "[{{ name: web, table_slots: 251, \
-             health: {{ type: tcp, interval: 1s, timeout: 500ms{fields} }}, \
+             health: {{ type: {kind}, interval: 1s, timeout: 500ms{fields} }}, \
              backends: [{{ name: b1, address: 10.3.0.1 }}, {{ name: b2, address: 10.3.0.2 }}] }}, \
              {{ name: plain, table_slots: 251, backends: [{{ name: b3, address: 10.3.0.3 }}] }}]"
         ),
@@ -68,7 +72,8 @@ fn configured(desired: &Desired, condition: Condition) -> Checks {
 }
 
 fn outcome(passed: bool) -> Outcome {
-    Outcome { passed, detail: if passed { "connected" } else { "refused" }.into(), took_ns: 1 }
+    let detail = if passed { "connected" } else { "refused" }.into();
+    Outcome { passed, detail, took_ns: 1, certificate_end_s: None }
 }
 
 #[test]
@@ -83,12 +88,15 @@ fn pools_without_a_check_are_not_asked_and_count_as_up() {
 
 #[test]
 fn the_port_is_the_checks_own_or_that_of_the_service() {
-    let port = |fields| {
-        let checks = configured(&checked(fields), Condition::Unknown);
-        checks.of("web", "b1").unwrap().address.port()
-    };
+    let port_of =
+        |desired| configured(&desired, Condition::Unknown).of("web", "b1").unwrap().address.port();
+    let port = |fields| port_of(checked(fields));
     assert_eq!(port(""), 443);
     assert_eq!(port(", port: 9000"), 9000);
+    let dns = |fields| port_of(checked_by("dns", fields));
+    assert_eq!(dns(", query: a.example"), 53);
+    assert_eq!(dns(", query: a.example, port: 5353"), 5353);
+    assert_eq!(port_of(checked_by("icmp", "")), 0, "it has none");
 }
 
 #[test]
@@ -160,7 +168,7 @@ fn a_backend_goes_down_after_its_failures_in_a_row_and_says_why() {
     assert_eq!(down, [expected]);
     let checked = checks.of("web", "b1").unwrap();
     assert_eq!(checked.since_ns, START_NS + 7 * SECOND_NS);
-    assert_eq!(checked.last.as_ref().unwrap().outcome, outcome(false));
+    assert_eq!(checked.last().unwrap().outcome, outcome(false));
     let up = seconds(&mut checks, 8, "++");
     assert_eq!(up.len(), 1);
     assert_eq!(up[0].to, Condition::Up);
@@ -192,7 +200,7 @@ fn what_a_probe_of_an_older_check_says_is_not_taken() {
     for probe in probes {
         assert_eq!(checks.finish(probe.id, Some(outcome(false)), now_ns), None);
     }
-    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 0);
+    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last().is_some()).count(), 0);
 }
 
 #[test]
@@ -204,7 +212,7 @@ fn a_probe_under_way_survives_a_change_that_does_not_concern_it() {
     for probe in probes {
         checks.finish(probe.id, Some(outcome(true)), START_NS + SECOND_NS);
     }
-    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last.is_some()).count(), 2);
+    assert_eq!(checks.iter().filter(|(_, _, checked)| checked.last().is_some()).count(), 2);
 }
 
 proptest! {
@@ -272,4 +280,30 @@ fn only_a_used_entry_of_the_same_address_speaks_for_a_backend() {
     let backend = moved.pools.get_mut("web").unwrap().backends.get_mut("b1").unwrap();
     backend.address = "10.3.0.9".parse().unwrap();
     assert_eq!(of_b1(&image, &moved), Condition::Unknown);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_known_until_another_is_seen() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    let seen = |end_s| Outcome { certificate_end_s: end_s, ..outcome(true) };
+    for (second, end_s, known) in [(1, Some(5), Some(5)), (2, None, Some(5)), (3, Some(9), Some(9))]
+    {
+        let now_ns = START_NS + second * SECOND_NS;
+        for probe in checks.due(now_ns) {
+            checks.finish(probe.id, Some(seen(end_s)), now_ns);
+        }
+        assert_eq!(checks.of("web", "b1").unwrap().certificate_end_s, known);
+    }
+}
+
+#[test]
+fn the_last_results_are_kept_and_no_more() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    seconds(&mut checks, 1, "--+-+-+");
+    let kept: Vec<_> = checks.of("web", "b1").unwrap().results.iter().collect();
+    let passed: String =
+        kept.iter().map(|last| if last.outcome.passed { '+' } else { '-' }).collect();
+    assert_eq!(passed, "+-+-+");
+    let times: Vec<_> = kept.iter().map(|last| (last.at_ns - START_NS) / SECOND_NS).collect();
+    assert_eq!(times, [3, 4, 5, 6, 7]);
 }

@@ -25,7 +25,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::{Answer, Call, Request, routes};
+use super::{Answer, Call, Wanted, routes};
 
 /// Connections at once: one for each call that may wait for the loop, far below the 1,024
 /// descriptors that a process usually gets.
@@ -57,12 +57,12 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    /// Gives a request to the loop and waits for the answer; none if the loop has ended. Until
-    /// then the connection keeps its place.
-    pub(super) async fn ask(&self, request: Request) -> Option<Answer> {
+    /// Calls the loop and waits for the answer; none if the loop has ended. Until then the
+    /// connection keeps its place.
+    pub(super) async fn ask(&self, wanted: Wanted) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         self.is_asking.store(true, Ordering::Relaxed);
-        let answer = match self.calls.send(Call { request, answer }).await {
+        let answer = match self.calls.send(Call { wanted, answer }).await {
             Ok(()) => answered.await.ok(),
             Err(_) => None,
         };

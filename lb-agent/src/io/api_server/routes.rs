@@ -10,15 +10,15 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use lb_common::api::{
     Backend, ConfigDiff, ConfigRequest, ConfigText, ConfigVersion, DetailQuery, DrainRequest,
-    Finding, Health, Item, List, Problem, REQUEST_MAX_BYTES, Service, StateBackup, Status, Trace,
-    TraceRequest, WeightRequest,
+    Finding, Health, HealthHistory, HealthTrial, Item, List, Problem, REQUEST_MAX_BYTES, Service,
+    StateBackup, Status, Trace, TraceRequest, WeightRequest,
 };
 use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 
-use super::Request;
 use super::connections::Caller;
 use super::problem::ProblemResponse;
+use super::{Answer, Request, Wanted};
 
 type Calls = State<Caller>;
 
@@ -26,8 +26,26 @@ type Calls = State<Caller>;
 #[openapi(
     info(title = "Load balancer control API", description = "JSON over HTTP on a Unix socket."),
     paths(
-        status, services, service, backends, backend, weight, drain, undrain, health, config,
-        history, version, diff, apply, export, import, trace, doctor
+        status,
+        services,
+        service,
+        backends,
+        backend,
+        weight,
+        drain,
+        undrain,
+        health,
+        health_history,
+        health_trial,
+        config,
+        history,
+        version,
+        diff,
+        apply,
+        export,
+        import,
+        trace,
+        doctor
     ),
     components(schemas(Problem))
 )]
@@ -50,6 +68,8 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/backends/{pool}/{name}/drain", post(drain))
         .route("/v1/backends/{pool}/{name}/undrain", post(undrain))
         .route("/v1/health", get(health))
+        .route("/v1/health/{pool}", get(health_history))
+        .route("/v1/health/{pool}/{name}/check", post(health_trial))
         .route("/v1/config", get(config))
         .route("/v1/config/history", get(history))
         .route("/v1/config/history/{generation}", get(version))
@@ -81,7 +101,11 @@ pub(super) fn router(caller: Caller) -> Router {
 
 /// Hands a request to the agent's loop and waits for its answer.
 async fn ask(State(caller): Calls, request: Request) -> Response {
-    match caller.ask(request).await {
+    answered(caller.ask(Wanted::Request(request)).await)
+}
+
+fn answered(answer: Option<Answer>) -> Response {
+    match answer {
         Some(Ok(document)) => Json(document).into_response(),
         Some(Err(problem)) => ProblemResponse(problem).into_response(),
         None => {
@@ -154,6 +178,22 @@ async fn health(calls: Calls, query: Result<Query<DetailQuery>, QueryRejection>)
         Ok(Query(query)) => ask(calls, Request::Health { pool: query.pool }).await,
         Err(rejection) => invalid(rejection.body_text()),
     }
+}
+
+#[utoipa::path(get, path = "/v1/health/{pool}", params(("pool" = String, Path)),
+    responses((status = 200, body = List<HealthHistory>), (status = 404, body = Problem)))]
+async fn health_history(calls: Calls, Named(pool): Named<String>) -> Response {
+    ask(calls, Request::HealthHistory { pool }).await
+}
+
+#[utoipa::path(post, path = "/v1/health/{pool}/{name}/check",
+    params(("pool" = String, Path), ("name" = String, Path)),
+    responses((status = 200, body = Item<HealthTrial>), (status = 404, body = Problem)))]
+async fn health_trial(
+    State(caller): Calls,
+    Named((pool, name)): Named<(String, String)>,
+) -> Response {
+    answered(caller.ask(Wanted::Trial { pool, name }).await)
 }
 
 #[utoipa::path(get, path = "/v1/backends/{pool}/{name}",

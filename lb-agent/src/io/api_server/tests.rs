@@ -34,7 +34,7 @@ impl Server {
     async fn start() -> Self {
         let (server, mut called) = Self::without_loop().await;
         tokio::spawn(async move {
-            while let Some(Call { request, answer }) = called.recv().await {
+            while let Some(Call { wanted, answer }) = called.recv().await {
                 let unknown = Problem {
                     kind: "not_found".to_owned(),
                     title: "no service nobody".to_owned(),
@@ -43,8 +43,12 @@ impl Server {
                     did_you_mean: vec!["somebody".to_owned()],
                     errors: Vec::new(),
                 };
-                let is_known = request != Request::Service { name: "nobody".to_owned() };
-                let said = json!({ "asked": format!("{request:?}") });
+                let nobody = Request::Service { name: "nobody".to_owned() };
+                let is_known = wanted != Wanted::Request(nobody);
+                let said = json!({ "asked": match wanted {
+                    Wanted::Request(request) => format!("{request:?}"),
+                    Wanted::Trial { .. } => format!("{wanted:?}"),
+                } });
                 answer.send(if is_known { Ok(said) } else { Err(unknown) }).unwrap();
             }
         });
@@ -184,7 +188,7 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 18);
+    assert_eq!(routed.len(), 20);
 }
 
 #[tokio::test]
@@ -262,6 +266,8 @@ async fn a_path_that_is_not_utf8_is_a_problem() {
         ("GET", "/v1/backends/web/%ff"),
         ("POST", "/v1/backends/%ff/web-1/drain"),
         ("POST", "/v1/backends/%ff/web-1/undrain"),
+        ("GET", "/v1/health/%ff"),
+        ("POST", "/v1/health/web/%ff/check"),
     ] {
         let (kind, _) = problem(&server.ask(method, path, "").await, 400);
         assert_eq!(kind, "invalid_request", "{path}");
@@ -336,4 +342,16 @@ async fn a_file_that_is_no_socket_is_not_removed() {
 
     assert!(matches!(error, ApiError::Listen { .. }), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_pools_history_and_a_probe_by_hand_are_asked_for_by_the_names_in_the_path() {
+    let server = Server::start().await;
+    let reply = server.ask("GET", "/v1/health/web", "").await;
+    let wanted = Request::HealthHistory { pool: "web".to_owned() };
+    assert_eq!(reply.body["asked"], format!("{wanted:?}"));
+    let reply = server.ask("POST", "/v1/health/web/web-1/check", "").await;
+    assert_eq!(reply.status, 200);
+    let wanted = Wanted::Trial { pool: "web".to_owned(), name: "web-1".to_owned() };
+    assert_eq!(reply.body["asked"], format!("{wanted:?}"));
 }

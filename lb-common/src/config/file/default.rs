@@ -2,7 +2,9 @@
 
 use std::string::{String, ToString};
 
-use crate::config::desired::{Encapsulation, HealthVia, Mode, Scheduler};
+use crate::config::desired::{
+    DnsRcode, DnsRecord, Encapsulation, HealthVia, Mode, Scheduler, StatusRange,
+};
 
 /// Slots of a pool's table: 655 for each of 100 backends, 64 pages of memory.
 pub const TABLE_SLOTS: i64 = 65_521;
@@ -13,6 +15,14 @@ pub const UDP_IDLE: core::time::Duration = core::time::Duration::from_secs(30);
 /// The seed's text if the file has none. Public: a cluster that clients must not be able to
 /// aim collisions at sets its own.
 pub const HASH_SEED: &str = "the seed of clusters that set none";
+
+/// Statuses that pass an HTTP check.
+pub const EXPECT_STATUS: StatusRange = StatusRange { first: 200, last: 299 };
+
+/// Records that a DNS check asks for.
+pub const DNS_RECORD: DnsRecord = DnsRecord::A;
+/// Response code that passes a DNS check.
+pub const DNS_RCODE: DnsRcode = DnsRcode::NoError;
 
 /// ICMP messages of one kind a second and CPU.
 pub const ICMP_PER_SECOND: i64 = 1000;

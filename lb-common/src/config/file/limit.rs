@@ -20,6 +20,20 @@ pub const STREAK: RangeInclusive<u32> = 1..=100;
 pub const PERCENT: RangeInclusive<u32> = 0..=100;
 /// Interval and timeout of a health check, milliseconds.
 pub const CHECK_TIME_MS: RangeInclusive<u64> = 10..=3_600_000;
+/// HTTP statuses.
+pub const STATUS: RangeInclusive<u16> = 100..=599;
+/// Bytes of a Host header.
+pub const HOST_BYTES: RangeInclusive<usize> = 1..=255;
+/// Bytes of the name of a gRPC service.
+pub const SERVICE_BYTES: RangeInclusive<usize> = 0..=1024;
+/// Words of a command.
+pub const COMMAND_WORDS: RangeInclusive<usize> = 1..=64;
+/// Bytes of the name of a user.
+pub const USER_BYTES: RangeInclusive<usize> = 1..=32;
+/// Bytes of the name of a host.
+pub const HOST_NAME_BYTES: RangeInclusive<usize> = 1..=253;
+/// Bytes of a text that an answer must have, or of a word that is sent.
+pub const TEXT_BYTES: RangeInclusive<usize> = 1..=1024;
 /// Characters of a hash seed.
 pub const HASH_SEED_CHARS: RangeInclusive<usize> = 16..=1024;
 /// Entries of the service map.

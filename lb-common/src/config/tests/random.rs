@@ -13,15 +13,33 @@ use super::{BASE, parse};
 use crate::config::Desired;
 use crate::config::file::{
     BackendFile, ClusterFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, IcmpFile,
-    InterfaceFile, LimitsFile, NodeFile, PoolFile, QuicFile, ServiceFile,
+    InterfaceFile, LimitsFile, NodeFile, PoolFile, QuicFile, ServiceFile, StatusFile, StatusesFile,
 };
-use crate::config::{Encapsulation, HealthVia, Mode, Protocol, Scheduler};
+use crate::config::{Encapsulation, HealthVia, HttpMethod, Mode, Protocol, Scheduler};
 
 fn health() -> impl Strategy<Value = HealthFile> {
     (any::<bool>(), proptest::option::of(1..=65_535_i64), 20..5000_u64, 1..=100_i64).prop_map(
         |(is_http, port, interval_ms, streak)| HealthFile {
             kind: if is_http { HealthType::Http } else { HealthType::Tcp },
             path: is_http.then(|| "/ready?full=1".to_string()),
+            method: is_http.then_some(HttpMethod::Get),
+            host: is_http.then(|| "www.example:8080".to_string()),
+            expect_status: is_http.then(|| {
+                let range = StatusFile::Range("300-302".to_string());
+                StatusesFile::List(vec![StatusFile::Number(200), range])
+            }),
+            expect_body: is_http.then(|| "\"ok\": ✓".to_string()),
+            server_name: None,
+            ca: None,
+            verify: None,
+            query: None,
+            record: None,
+            expect_rcode: None,
+            service: None,
+            tls: None,
+            command: None,
+            environment: None,
+            user: None,
             port,
             interval: format!("{interval_ms}ms"),
             timeout: format!("{}ms", interval_ms / 2),

@@ -1,5 +1,6 @@
 //! One row for each kind of mistake: the edit of the valid text, and the message in full.
 
+mod health;
 mod sizes;
 mod values;
 
@@ -154,7 +155,11 @@ const WRONG_FORMS: &[Row] = &[
         "{ name: eth0, mode: driver }",
         "3:25: interfaces[0].mode: \"driver\" is not one of: auto, native, generic",
     ),
-    ("type: http", "type: icmp", "6:21: pools[0].health.type: \"icmp\" is not one of: tcp, http"),
+    (
+        "type: http",
+        "type: smtp",
+        "6:21: pools[0].health.type: \"smtp\" is not one of: tcp, http, https, dns, icmp, exec, grpc",
+    ),
 ];
 
 #[test]

@@ -1,29 +1,31 @@
-//! Checks of the pools, their backends and their health checks.
+//! Checks of the pools and their backends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::format;
 use std::net::IpAddr;
-use std::string::{String, ToString};
+use std::string::String;
 use std::time::Duration;
 
-use super::{quic, values};
-use crate::config::desired::{
-    Backend, Encapsulation, HealthCheck, HealthKind, HealthVia, Pool, Weight,
-};
+use super::{health, quic, values};
+use crate::config::desired::{Backend, Encapsulation, Pool, Weight};
 use crate::config::error::Findings;
-use crate::config::file::{
-    BackendFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, PoolFile, default, limit,
-};
+use crate::config::file::{BackendFile, ConfigFile, EncapSourceFile, PoolFile, default, limit};
+use crate::config::host::Host;
 use crate::config::position::Path;
 use crate::config::prefix::Prefix;
 use crate::config::quic::ServerId;
 use crate::maglev::is_prime;
 
 /// Every pool of the file, by name.
-pub(super) fn pools(file: &ConfigFile, findings: &mut Findings) -> Option<BTreeMap<String, Pool>> {
+pub(super) fn pools(
+    host: &dyn Host,
+    file: &ConfigFile,
+    findings: &mut Findings,
+) -> Option<BTreeMap<String, Pool>> {
     let list = Path::Root.field("pools");
     values::unique_names(file.pools.iter().map(|pool| pool.name.as_str()), &list, findings);
     let surroundings = Surroundings {
+        host,
         source: &file.node.encap_source,
         vips: file.services.iter().filter_map(|service| service.vip.parse().ok()).collect(),
     };
@@ -53,6 +55,7 @@ pub(super) fn insert<T>(
 
 /// What a pool is checked against.
 struct Surroundings<'a> {
+    host: &'a dyn Host,
     source: &'a EncapSourceFile,
     vips: BTreeSet<IpAddr>,
 }
@@ -63,7 +66,8 @@ impl Surroundings<'_> {
         let idle = idle_timeouts(file, path, findings);
         let quic = quic::configurations(&file.quic, &path.field("quic"), findings);
         let health = file.health.as_ref();
-        let health = health.map(|file| health_check(file, &path.field("health"), findings));
+        let health =
+            health.map(|file| health::check(self.host, file, &path.field("health"), findings));
         let backends = self.backends(file, &path.field("backends"), findings);
         Some(Pool {
             scheduler: file.scheduler,
@@ -212,63 +216,4 @@ fn table_slots(file: &PoolFile, path: &Path<'_>, findings: &mut Findings) -> Opt
         return None;
     }
     Some(slots)
-}
-
-fn health_check(
-    file: &HealthFile,
-    path: &Path<'_>,
-    findings: &mut Findings,
-) -> Option<HealthCheck> {
-    let kind = health_kind(file, &path.field("path"), findings);
-    let port = file.port.map(|port| {
-        let port = values::in_range(port, &limit::PORT, &path.field("port"), findings);
-        port.and_then(|port| u16::try_from(port).ok())
-    });
-    let range = &limit::CHECK_TIME_MS;
-    let interval = values::duration(&file.interval, range, &path.field("interval"), findings);
-    let timeout = values::duration(&file.timeout, range, &path.field("timeout"), findings);
-    if let (Some(interval), Some(timeout)) = (interval, timeout)
-        && timeout >= interval
-    {
-        let message = format!("{timeout:?} is not shorter than the interval, {interval:?}");
-        findings.add(&path.field("timeout"), message);
-    }
-    if file.via == HealthVia::Tunnel {
-        let message = "checks cannot go through the tunnel: only direct is understood";
-        findings.add(&path.field("via"), message);
-    }
-    let rise = values::in_range(file.rise, &limit::STREAK, &path.field("rise"), findings);
-    let fall = values::in_range(file.fall, &limit::STREAK, &path.field("fall"), findings);
-    let path_of_threshold = path.field("panic_threshold");
-    let panic_threshold =
-        values::in_range(file.panic_threshold, &limit::PERCENT, &path_of_threshold, findings);
-    Some(HealthCheck {
-        kind: kind?,
-        port: port.flatten(),
-        interval: interval?,
-        timeout: timeout?,
-        rise: rise?,
-        fall: fall?,
-        panic_threshold: u8::try_from(panic_threshold?).ok()?,
-        via: file.via,
-    })
-}
-
-fn health_kind(file: &HealthFile, path: &Path<'_>, findings: &mut Findings) -> Option<HealthKind> {
-    match (file.kind, file.path.as_deref()) {
-        (HealthType::Tcp, None) => return Some(HealthKind::Tcp),
-        (HealthType::Tcp, Some(_)) => findings.add(path, "a check of type tcp has no path"),
-        (HealthType::Http, None) => findings.add(path, "a check of type http needs a path"),
-        // Anything but printable ASCII could end the request line early.
-        (HealthType::Http, Some(text))
-            if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) =>
-        {
-            return Some(HealthKind::Http { path: text.to_string() });
-        }
-        (HealthType::Http, Some(text)) => findings.add(
-            path,
-            format!("{text:?} is not a path: \"/\", then printable ASCII without blanks"),
-        ),
-    }
-    None
 }

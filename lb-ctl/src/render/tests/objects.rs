@@ -1,8 +1,8 @@
 //! Status, services and backends as they are printed.
 
 use lb_common::api::{
-    Backend, DrainStatus, Health, HealthCounts, HealthResult, InterfaceStatus, NextHop,
-    NextHopState, Operator, PinStatus, ReasonCount, Service, Status, Traffic,
+    Backend, DrainStatus, Health, HealthCounts, HealthHistory, HealthResult, InterfaceStatus,
+    NextHop, NextHopState, Operator, PinStatus, ReasonCount, Service, Status, Traffic,
 };
 
 use super::{item, list};
@@ -286,6 +286,8 @@ fn check(name: &str) -> Health {
             took_us: 1234,
             at: "2025-11-20T22:00:09Z".to_owned(),
         }),
+        certificate_ends: Some("2025-12-24T00:00:00Z".to_owned()),
+        certificate_days_left: Some(33),
         next_ms: Some(400),
     }
 }
@@ -296,6 +298,8 @@ fn checks_are_listed_with_their_last_results() {
         condition: "unknown".to_owned(),
         needed: 1,
         last: None,
+        certificate_ends: None,
+        certificate_days_left: None,
         next_ms: None,
         ..check("web-2")
     };
@@ -310,10 +314,31 @@ web/web-2   unknown   2025-11-20T22:00:00Z   -             -
     let column = wide.find("CHECK").unwrap();
     let right: Vec<&str> = wide.lines().map(|line| &line[column..]).collect();
     let expected = [
-        "CHECK                        AGAINST   AT                     NEXT        BELIEVED",
-        "http://10.3.0.2:80/healthz   0 of 3    2025-11-20T22:00:09Z   in 400 ms   yes",
-        "http://10.3.0.2:80/healthz   0 of 1    -                      -           yes",
+        "CHECK                        AGAINST   AT                     NEXT        BELIEVED   CERTIFICATE",
+        "http://10.3.0.2:80/healthz   0 of 3    2025-11-20T22:00:09Z   in 400 ms   yes        33 days",
+        "http://10.3.0.2:80/healthz   0 of 1    -                      -           yes        -",
     ];
     assert_eq!(right, expected);
     assert_eq!(checks.names(), ["backend/web/web-1", "backend/web/web-2"]);
+}
+
+#[test]
+fn the_last_results_of_a_check_are_shown_newest_first() {
+    let health = check("web-1");
+    let passed = health.last.clone().unwrap();
+    let failed = HealthResult { passed: false, detail: "refused".to_owned(), ..passed.clone() };
+    let shown = list(vec![HealthHistory { health, results: vec![passed, failed] }]);
+    let expected = "\
+Backend:       web/web-1
+Check:         http://10.3.0.2:80/healthz
+Health:        up since 2025-11-20T22:00:00Z, 0 of 3 results against it
+Next check:    in 400 ms
+Certificate:   ends 2025-12-24T00:00:00Z, 33 days left
+
+AT                     RESULT   TOOK     DETAIL
+2025-11-20T22:00:09Z   passed   1.3 ms   200 OK
+2025-11-20T22:00:09Z   failed   1.3 ms   refused
+";
+    assert_eq!(shown.text(false, Palette::PLAIN), expected);
+    assert_eq!(shown.names(), ["backend/web/web-1"]);
 }
