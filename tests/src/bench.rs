@@ -12,6 +12,7 @@ pub mod live;
 pub mod maps;
 pub mod one_core;
 pub mod report;
+pub mod rest;
 pub mod rounds;
 pub mod statistics;
 pub mod table_build;

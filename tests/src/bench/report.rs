@@ -97,21 +97,21 @@ pub fn table(rows: &[Row]) -> String {
             text,
             "{:<width$} {:>12} {:>12} {:>8} {:>8}",
             row.name,
-            nanoseconds(row.ns_min),
-            nanoseconds(row.ns_median),
+            figure(row.ns_min),
+            figure(row.ns_median),
             ratio(row.ratio_to_null),
             ratio(row.ratio_to_lru_baseline)
         );
         for (name, value) in &row.more {
-            let _ = write!(text, "  {name} {}", grouped(*value));
+            let _ = write!(text, "  {name} {}", figure(*value));
         }
         text.push('\n');
     }
     text
 }
 
-/// One decimal below a microsecond, whole numbers with separators above.
-fn nanoseconds(value: f64) -> String {
+/// One decimal below a thousand, whole numbers with separators above.
+fn figure(value: f64) -> String {
     if value < 1_000.0 { format!("{value:.1}") } else { grouped(value) }
 }
 

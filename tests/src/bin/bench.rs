@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use lb_tests::bench::report::{self, Row};
 use lb_tests::bench::workloads::{Workload, catalogue, select};
-use lb_tests::bench::{chart, latency, live, one_core, rounds, table_build};
+use lb_tests::bench::{chart, latency, live, one_core, rest, rounds, table_build};
 
 /// How much is measured of each kind.
 struct Effort {
@@ -25,13 +25,27 @@ struct Effort {
     live_packets: u32,
     /// Commands of each kind.
     commands: usize,
+    /// Seconds for which an agent at rest is watched.
+    rest_seconds: usize,
 }
 
 impl Effort {
-    const FULL: Self =
-        Self { rounds: 40, tables: 200, live_rounds: 15, live_packets: 2_000_000, commands: 200 };
-    const QUICK: Self =
-        Self { rounds: 7, tables: 50, live_rounds: 3, live_packets: 1_000_000, commands: 50 };
+    const FULL: Self = Self {
+        rounds: 40,
+        tables: 200,
+        live_rounds: 15,
+        live_packets: 2_000_000,
+        commands: 200,
+        rest_seconds: 30,
+    };
+    const QUICK: Self = Self {
+        rounds: 7,
+        tables: 50,
+        live_rounds: 3,
+        live_packets: 1_000_000,
+        commands: 50,
+        rest_seconds: 6,
+    };
 }
 
 /// What the command line says.
@@ -106,6 +120,10 @@ fn measure(only: &str, effort: &Effort, rows: &mut Vec<Row>) -> Result<()> {
     if chosen(latency::NAME, &latency::ROWS, only) {
         eprintln!("{} commands of each kind", effort.commands);
         rows.extend(latency::measure(effort.commands)?);
+    }
+    if rest::NAME.contains(only) {
+        eprintln!("{} seconds of rest", effort.rest_seconds);
+        rows.push(rest::measure(effort.rest_seconds)?);
     }
     Ok(())
 }
