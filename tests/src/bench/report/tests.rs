@@ -61,6 +61,6 @@ fn large_numbers_are_grouped() {
     assert_eq!(grouped(999.4), "999");
     assert_eq!(grouped(1_000.0), "1,000");
     assert_eq!(grouped(12_345_678.0), "12,345,678");
-    assert_eq!(nanoseconds(999.94), "999.9");
-    assert_eq!(nanoseconds(14_000_000.0), "14,000,000");
+    assert_eq!(figure(999.94), "999.9");
+    assert_eq!(figure(14_000_000.0), "14,000,000");
 }
