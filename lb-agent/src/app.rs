@@ -15,6 +15,7 @@ mod change;
 mod doctor;
 mod drain;
 mod error;
+mod events;
 mod flows;
 mod health;
 mod interfaces;
@@ -27,6 +28,7 @@ mod views;
 
 use std::future::pending;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +49,9 @@ const NEXT_HOP_REFRESH: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(1);
 /// Calls that may wait while the loop is busy.
 const CALLS_QUEUED: usize = 64;
+
+/// Time that followers of events get to read the last one.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Results of checks that lead to one change of the maps.
 const RESULTS_AT_ONCE: usize = 1024;
@@ -84,8 +89,9 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     let (calls, mut called) = mpsc::channel(CALLS_QUEUED);
     // Whoever connected during the start is answered from here on.
     if let Some(listener) = socket.take() {
+        let journal = Arc::clone(&agent.journal);
         tokio::spawn(async move {
-            if let Err(error) = api_server::serve(listener, calls).await {
+            if let Err(error) = api_server::serve(listener, calls, journal).await {
                 error!(%error, "the control API has stopped");
             }
         });
@@ -100,10 +106,11 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     let mut batch = Vec::new();
     let mut lookout = Lookout::default();
     info!(socket = %socket.path().display(), "ready");
-    loop {
+    agent.raise_started();
+    let why = loop {
         tokio::select! {
             call = called.recv() => {
-                let Some(Call { request, answer }) = call else { break };
+                let Some(Call { request, answer }) = call else { break "the API has stopped" };
                 // A client that has gone needs no answer.
                 let _ = answer.send(agent.handle(request).await);
             }
@@ -121,10 +128,12 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
             }
             _ = tick.tick() => lookout.refresh(&agent),
             _ = hangup.recv() => agent.reload().await,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
         }
-    }
+    };
+    agent.raise_stopping(why);
+    agent.journal.close(FAREWELL).await;
     // The socket's file goes with the agent; programs, maps and links stay.
     drop(socket);
     info!("stopped; forwarding goes on, `lb-agent detach` ends it");

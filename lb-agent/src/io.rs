@@ -9,6 +9,7 @@ pub mod clock;
 pub mod datapath_log;
 pub mod files;
 pub mod host;
+pub mod journal;
 #[cfg(test)]
 mod lab;
 pub mod maps;

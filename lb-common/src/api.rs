@@ -4,12 +4,14 @@
 //! are RFC 3339, and every answer is wrapped in a [`List`] or [`Item`] that names its kind and
 //! the generation of the configuration it speaks of. Errors are [`Problem`] documents (RFC 9457).
 
+mod events;
 mod health;
 #[cfg(feature = "config")]
 mod invalid;
 mod requests;
 mod responses;
 
+pub use events::{Event, EventKind, EventsQuery};
 pub use health::{Health, HealthCounts, HealthResult};
 pub use requests::{ConfigRequest, DetailQuery, DrainRequest, TraceRequest, WeightRequest};
 pub use responses::{
@@ -22,6 +24,8 @@ pub use responses::{
 pub const API_VERSION: &str = "lb/v1";
 /// Media type of [`Problem`] documents.
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+/// Media type of events that are followed: one JSON document a line.
+pub const NDJSON_MEDIA_TYPE: &str = "application/x-ndjson";
 /// Where the agent listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/lb-agent/agent.sock";
 /// Longest body of a request. The largest configuration has to fit: 32,767 backends, one for each

@@ -10,6 +10,8 @@ mod agent;
 mod api;
 #[path = "namespaces/changes.rs"]
 mod changes;
+#[path = "namespaces/events.rs"]
+mod events;
 #[path = "namespaces/fragments.rs"]
 mod fragments;
 #[path = "namespaces/health.rs"]

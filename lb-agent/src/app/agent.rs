@@ -16,6 +16,7 @@ use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::drain::Drains;
 use crate::core::effective::{Acted, EffectivePool, effective};
+use crate::core::events::{of_pools, of_ways};
 use crate::core::health::{Checks, Conditions};
 use crate::core::naming::Naming;
 use crate::core::overrides::Overrides;
@@ -29,6 +30,7 @@ use crate::io::capabilities;
 use crate::io::datapath_log::Forwarding;
 use crate::io::files;
 use crate::io::host::Host;
+use crate::io::journal::Journal;
 use crate::io::netlink::{Changes, Netlink, Routes, Seen};
 use crate::io::pins::Pins;
 use crate::io::state_file::{State, StateFile};
@@ -38,6 +40,7 @@ pub(super) struct Agent {
     pub(super) options: RunOptions,
     pub(super) host: Host,
     pub(super) started_at: SystemTime,
+    pub(super) journal: Arc<Journal>,
     pub(super) pins: Pins,
     pub(super) state_file: StateFile,
     pub(super) netlink: Netlink,
@@ -112,13 +115,7 @@ impl Agent {
         let new_pins = pins.undo_unless_kept();
         let host = host_with_room_for(&desired.limits);
         let settings = Settings::of(&desired);
-        let datapath = Datapath::load(&LoadOptions {
-            pins: Some(&pins),
-            limits: desired.limits,
-            hash_seed: desired.hash_seed,
-            settings,
-            log_level: options.datapath_log_level,
-        })?;
+        let datapath = options.load(&pins, &desired, settings)?;
         if !datapath.adopted {
             options.refuse_absent(&interfaces.absent)?;
         }
@@ -130,6 +127,7 @@ impl Agent {
             options,
             host,
             started_at: time_of_day(),
+            journal: Arc::new(Journal::new()),
             pins,
             state_file,
             netlink,
@@ -193,6 +191,7 @@ impl Agent {
         self.open_windows(&Image::default());
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));
+        self.raise_all(of_ways(&Ways::new(), &self.ways));
         let Self { datapath: Datapath { adopted, .. }, observed, desired, .. } = &*self;
         info!(
             adopted,
@@ -261,7 +260,8 @@ impl Agent {
         }
         let Prepared { derived, ops, .. } = prepared;
         self.resting = resting_after(&self.resting, &before, &self.observed, &ops);
-        self.derived = derived;
+        let was = std::mem::replace(&mut self.derived, derived);
+        self.raise_all(of_pools(&was.effective, &self.derived.effective));
         if ops.iter().any(|op| matches!(op, Op::PutPool { .. })) {
             self.open_windows(&before);
         }
@@ -270,6 +270,22 @@ impl Agent {
 }
 
 impl RunOptions {
+    /// Loads the program, over the maps that are pinned or new ones.
+    fn load(
+        &self,
+        pins: &Pins,
+        desired: &Desired,
+        settings: Settings,
+    ) -> Result<Datapath, AgentError> {
+        Ok(Datapath::load(&LoadOptions {
+            pins: Some(pins),
+            limits: desired.limits,
+            hash_seed: desired.hash_seed,
+            settings,
+            log_level: self.datapath_log_level,
+        })?)
+    }
+
     /// Refuses interfaces that the configuration names and that are not there.
     pub(super) fn refuse_absent<'a>(
         &self,

@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use lb_common::api::{Health, HealthCounts, HealthResult};
 use lb_common::config::{Desired, HealthKind};
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::agent::Agent;
 use super::views;
 use crate::core::effective::{Acted, is_panic_in_force};
-use crate::core::health::{Checked, Checks, Condition, Transition, believed};
+use crate::core::events::of_health;
+use crate::core::health::{Checked, Checks, Condition, believed};
 use crate::io::api_server::Answer;
 use crate::io::clock;
 use crate::io::probes::{Finished, Prober};
@@ -40,7 +41,7 @@ impl Agent {
         let now_ns = clock::precise_ns();
         for (id, outcome) in results {
             if let Some(transition) = self.health.finish(id, outcome, now_ns) {
-                log(&transition);
+                self.raise(of_health(&transition));
                 self.health_pending = true;
             }
         }
@@ -151,15 +152,5 @@ impl Now {
     /// Milliseconds until a moment to come.
     const fn until_ms(&self, monotonic_ns: u64) -> u64 {
         monotonic_ns.saturating_sub(self.monotonic_ns) / 1_000_000
-    }
-}
-
-#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-fn log(transition: &Transition) {
-    let Transition { pool, backend, from, to, reason } = transition;
-    let from = from.name();
-    match to {
-        Condition::Up => info!(pool, backend, from, reason, "up"),
-        Condition::Down | Condition::Unknown => warn!(pool, backend, from, reason, "down"),
     }
 }

@@ -1,10 +1,12 @@
 //! The control API: HTTP on a Unix socket, each request handed to the agent's loop and answered.
 //!
-//! Handlers parse and pass on; what a request means is decided in the loop, one at a time. Every
+//! Handlers parse and pass on; what a request means is decided in the loop, one at a time. Only
+//! events come from the journal, without the loop. Every
 //! error, axum's own included, leaves as a problem document (RFC 9457). The `OpenAPI` document is
 //! made from the handlers and served beside them.
 
 mod connections;
+mod events;
 mod problem;
 mod routes;
 
@@ -12,6 +14,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lb_common::api::Problem;
 use thiserror::Error;
@@ -19,6 +22,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 pub use routes::openapi;
+
+use crate::io::journal::Journal;
 
 /// What a client wants of the agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,8 +148,12 @@ pub async fn listen(path: &Path) -> Result<UnixListener, ApiError> {
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) -> io::Result<()> {
-    connections::serve(listener, calls, connections::LIMITS).await
+pub async fn serve(
+    listener: UnixListener,
+    calls: mpsc::Sender<Call>,
+    journal: Arc<Journal>,
+) -> io::Result<()> {
+    connections::serve(listener, calls, journal, connections::LIMITS).await
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use lb_common::api::TraceRequest;
+use lb_common::api::{EventsQuery, TraceRequest};
 use lb_common::config::Weight;
 
 use super::{
@@ -75,6 +75,8 @@ pub(crate) enum Request {
     ConfigApply(Apply),
     /// `trace`
     Trace(TraceRequest),
+    /// `events`
+    Events(EventsQuery),
     /// `doctor`
     Doctor,
     /// `completion`
@@ -157,6 +159,7 @@ fn request(command: Command) -> Result<Request, clap::Error> {
             let protocol = proto.name().to_owned();
             Request::Trace(TraceRequest { source: src, destination: dst, protocol })
         }
+        Command::Events { follow, since } => Request::Events(EventsQuery { since, follow }),
         Command::Doctor => Request::Doctor,
         Command::Completion { shell } => Request::Completion(shell),
     })

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
+use lb_common::api::EventsQuery;
 
 use super::{Apply, Cli, Color, Drain, Format, Request, Source, parse, wants_json};
 use crate::exit::Exit;
@@ -59,6 +60,11 @@ fn every_command_becomes_its_request() {
         ("lb-ctl config validate -", Request::ConfigValidate(Source::Stdin)),
         ("lb-ctl config show", Request::ConfigShow),
         ("lb-ctl config diff a.yaml", Request::ConfigDiff(Source::File("a.yaml".into()))),
+        ("lb-ctl events", Request::Events(EventsQuery::default())),
+        (
+            "lb-ctl events --follow --since 7",
+            Request::Events(EventsQuery { since: Some(7), follow: true }),
+        ),
         ("lb-ctl doctor", Request::Doctor),
         ("lb-ctl completion zsh", Request::Completion(clap_complete::Shell::Zsh)),
     ];

@@ -19,14 +19,27 @@ use super::Request;
 use super::connections::Caller;
 use super::problem::ProblemResponse;
 
-type Calls = State<Caller>;
+pub(super) type Calls = State<Caller>;
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Load balancer control API", description = "JSON over HTTP on a Unix socket."),
     paths(
-        status, services, service, backends, backend, weight, drain, undrain, health, config, diff,
-        apply, trace, doctor
+        status,
+        services,
+        service,
+        backends,
+        backend,
+        weight,
+        drain,
+        undrain,
+        health,
+        config,
+        diff,
+        apply,
+        trace,
+        doctor,
+        super::events::events
     ),
     components(schemas(Problem))
 )]
@@ -54,6 +67,7 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/config/apply", post(apply))
         .route("/v1/trace", post(trace))
         .route("/v1/doctor", get(doctor))
+        .route("/v1/events", get(super::events::events))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .fallback(|| async {
             ProblemResponse::new(
@@ -86,7 +100,7 @@ async fn ask(State(caller): Calls, request: Request) -> Response {
     }
 }
 
-fn invalid(title: String) -> Response {
+pub(super) fn invalid(title: String) -> Response {
     refused(StatusCode::BAD_REQUEST, title)
 }
 

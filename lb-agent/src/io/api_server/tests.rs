@@ -1,5 +1,6 @@
 //! The API over a real Unix socket, with a loop behind it that says what it was asked.
 
+mod events;
 mod limits;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ const JSON: &str = "application/json";
 /// A served socket in a directory that goes with it.
 struct Server {
     socket: PathBuf,
+    journal: Arc<Journal>,
     _dir: TempDir,
 }
 
@@ -52,12 +54,13 @@ impl Server {
     }
 
     async fn without_loop() -> (Self, mpsc::Receiver<Call>) {
+        let journal = Arc::new(Journal::new());
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("agent.sock");
         let listener = listen(&socket).await.unwrap();
         let (calls, called) = mpsc::channel(4);
-        tokio::spawn(serve(listener, calls));
-        (Self { socket, _dir: dir }, called)
+        tokio::spawn(serve(listener, calls, Arc::clone(&journal)));
+        (Self { socket, journal, _dir: dir }, called)
     }
 
     async fn ask(&self, method: &str, path: &str, body: &str) -> Reply {
@@ -180,7 +183,7 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 14);
+    assert_eq!(routed.len(), 15);
 }
 
 #[tokio::test]
