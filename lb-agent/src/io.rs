@@ -13,9 +13,11 @@ pub mod journal;
 #[cfg(test)]
 mod lab;
 pub mod maps;
+pub mod metrics;
 pub mod netlink;
 pub mod origin;
 pub mod pins;
 pub mod probes;
+pub mod pulse;
 pub mod state_file;
 mod sys;

@@ -18,6 +18,8 @@ mod fragments;
 mod health;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
+#[path = "namespaces/metrics.rs"]
+mod metrics;
 #[path = "namespaces/origin.rs"]
 mod origin;
 #[path = "namespaces/path_mtu.rs"]

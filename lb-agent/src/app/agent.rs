@@ -10,6 +10,7 @@ use lb_common::name_hash::{NAME_SEED, stable_hash};
 use tracing::{error, info};
 
 use super::interfaces::{Interfaces, absences};
+use super::metrics::Exporter;
 use super::next_hops::destinations;
 use super::socket::Socket;
 use super::sweep::Transitions;
@@ -31,8 +32,10 @@ use crate::io::datapath_log::Forwarding;
 use crate::io::files;
 use crate::io::host::Host;
 use crate::io::journal::Journal;
+use crate::io::metrics::Scraper;
 use crate::io::netlink::{Changes, Netlink, Routes, Seen};
 use crate::io::pins::Pins;
+use crate::io::pulse::{Moment, Pulse};
 use crate::io::state_file::{State, StateFile};
 
 /// Everything the loop owns.
@@ -41,6 +44,8 @@ pub(super) struct Agent {
     pub(super) host: Host,
     pub(super) started_at: SystemTime,
     pub(super) journal: Arc<Journal>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) exporter: Exporter,
     pub(super) pins: Pins,
     pub(super) state_file: StateFile,
     pub(super) netlink: Netlink,
@@ -75,6 +80,8 @@ pub(super) struct Agent {
     pub(super) health_pending: bool,
     /// Why the last reload was refused.
     pub(super) reload_failure: Option<String>,
+    /// How many configurations were refused.
+    pub(super) refused: u64,
     /// Interfaces of the configuration that are not attached, and why.
     pub(super) not_attached: BTreeMap<String, String>,
 }
@@ -99,7 +106,10 @@ pub(super) struct Prepared {
 impl Agent {
     /// Reads the configuration, adopts or makes the maps, attaches, and brings all up to date.
     /// A start that fails leaves the kernel as it found it.
-    pub(super) async fn start(options: RunOptions) -> Result<(Self, Changes, Socket), AgentError> {
+    pub(super) async fn start(
+        options: RunOptions,
+        scraper: Scraper,
+    ) -> Result<(Self, Changes, Socket), AgentError> {
         let text = files::read(&options.config)?;
         let desired = config::parse(&options.config.display().to_string(), &text)?;
         capabilities::check()?;
@@ -128,6 +138,8 @@ impl Agent {
             host,
             started_at: time_of_day(),
             journal: Arc::new(Journal::new()),
+            pulse: Arc::new(Pulse::new(Moment::now())),
+            exporter: Exporter::new(scraper),
             pins,
             state_file,
             netlink,
@@ -149,6 +161,7 @@ impl Agent {
             health: Checks::default(),
             health_pending: false,
             reload_failure: None,
+            refused: 0,
             not_attached: BTreeMap::new(),
         };
         agent.take_over()?;

@@ -178,6 +178,7 @@ impl Agent {
         let changes = diff(&self.desired, &desired).len();
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
+        let address = self.exporter.consider(desired.metrics).await?;
         let attached = self.attach_all(&desired, &interfaces)?;
         let generation = self.state.generation + u64::from(changes > 0);
         let state = State { generation, overrides, configuration: text_hash(&text) };
@@ -187,6 +188,7 @@ impl Agent {
             return Err(error);
         }
         (self.desired, self.text) = (desired, text);
+        self.exporter.change_to(address);
         self.routes = seen.routes;
         self.take_ways(seen.ways);
         self.health = checks;

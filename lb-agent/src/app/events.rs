@@ -50,7 +50,8 @@ impl Agent {
     }
 
     /// A configuration is not.
-    pub(super) fn raise_refused(&self, reason: impl Into<String>) {
+    pub(super) fn raise_refused(&mut self, reason: impl Into<String>) {
+        self.refused += 1;
         self.raise(Occurrence::new(EventKind::ConfigRefused, CONFIGURATION, reason));
     }
 }

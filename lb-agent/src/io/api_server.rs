@@ -7,6 +7,7 @@
 
 mod connections;
 mod events;
+mod metrics;
 mod problem;
 mod routes;
 
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use routes::openapi;
 
 use crate::io::journal::Journal;
+use crate::io::metrics::Scraper;
 
 /// What a client wants of the agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,6 +105,17 @@ pub struct Call {
     pub answer: oneshot::Sender<Answer>,
 }
 
+/// Where answers come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The agent's loop.
+    pub calls: mpsc::Sender<Call>,
+    /// The same, for metrics.
+    pub scraper: Scraper,
+    /// Events.
+    pub journal: Arc<Journal>,
+}
+
 /// The API cannot be served.
 #[derive(Debug, Error)]
 pub enum ApiError {
@@ -148,12 +161,8 @@ pub async fn listen(path: &Path) -> Result<UnixListener, ApiError> {
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(
-    listener: UnixListener,
-    calls: mpsc::Sender<Call>,
-    journal: Arc<Journal>,
-) -> io::Result<()> {
-    connections::serve(listener, calls, journal, connections::LIMITS).await
+pub async fn serve(listener: UnixListener, sources: Sources) -> io::Result<()> {
+    connections::serve(listener, sources, connections::LIMITS).await
 }
 
 #[cfg(test)]

@@ -62,6 +62,10 @@ pub struct Checked {
     pub since_ns: u64,
     /// The last result.
     pub last: Option<Last>,
+    /// Results that passed.
+    pub passed: u64,
+    /// Results that did not.
+    pub failed: u64,
     /// When the next probe is due, or was when it is under way.
     pub next_ns: u64,
     id: ProbeId,
@@ -110,7 +114,17 @@ impl Checks {
                 let id = ProbeId(self.last_id);
                 self.timeline.insert((next_ns, id));
                 let machine = Machine::new(condition);
-                Checked { check, address, machine, since_ns: now_ns, last: None, next_ns, id }
+                Checked {
+                    check,
+                    address,
+                    machine,
+                    since_ns: now_ns,
+                    last: None,
+                    passed: 0,
+                    failed: 0,
+                    next_ns,
+                    id,
+                }
             };
             self.by_id.insert(checked.id, key.clone());
             self.checked.entry(key.0).or_default().insert(key.1, checked);
@@ -157,6 +171,8 @@ impl Checks {
         checked.next_ns += (missed + 1) * interval_ns;
         self.timeline.insert((checked.next_ns, id));
         let outcome = outcome?;
+        let tally = if outcome.passed { &mut checked.passed } else { &mut checked.failed };
+        *tally += 1;
         let from = checked.machine.condition();
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);

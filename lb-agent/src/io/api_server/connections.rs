@@ -22,13 +22,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::errno::Errno;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::{Answer, Call, Request, routes};
-use crate::io::journal::{Follower, Journal, Taken};
+use super::{Answer, Call, Request, Sources, routes};
+use crate::io::journal::{Follower, Taken};
+use crate::io::metrics::ScrapeError;
 
 /// Connections at once: one for each call that may wait for the loop, far below the 1,024
 /// descriptors that a process usually gets.
@@ -52,8 +53,7 @@ pub(super) struct Limits {
 /// Answers the requests of one connection: from the agent's loop, or from the journal.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    calls: mpsc::Sender<Call>,
-    pub(super) journal: Arc<Journal>,
+    pub(super) sources: Sources,
     place: Place,
     /// How far it is, once it follows.
     following: Arc<OnceLock<Taken>>,
@@ -65,16 +65,22 @@ impl Caller {
     pub(super) async fn ask(&self, request: Request) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         let _kept = self.place.keep();
-        match self.calls.send(Call { request, answer }).await {
+        match self.sources.calls.send(Call { request, answer }).await {
             Ok(()) => answered.await.ok(),
             Err(_) => None,
         }
     }
 
+    /// The metrics as text. The connection keeps its place meanwhile.
+    pub(super) async fn metrics(&self) -> Result<String, ScrapeError> {
+        let _kept = self.place.keep();
+        self.sources.scraper.text().await
+    }
+
     /// Follows the events after a number; none if too many do. The connection keeps its place for as
     /// long as the second of these lives.
     pub(super) fn follow(&self, since: Option<u64>) -> Option<(Follower, Kept)> {
-        let follower = self.journal.follow(since)?;
+        let follower = self.sources.journal.follow(since)?;
         // One request a connection: it is set once.
         let _ = self.following.set(follower.taken());
         Some((follower, self.place.keep()))
@@ -124,8 +130,7 @@ struct Connection {
 /// Accepts and serves connections until the listener breaks.
 pub(super) async fn serve(
     listener: UnixListener,
-    calls: mpsc::Sender<Call>,
-    journal: Arc<Journal>,
+    sources: Sources,
     limits: Limits,
 ) -> io::Result<()> {
     let mut connections = Connections::default();
@@ -133,7 +138,7 @@ pub(super) async fn serve(
         match listener.accept().await {
             Ok((stream, _)) => {
                 connections.make_room().await;
-                connections.start(stream, &calls, &journal, limits);
+                connections.start(stream, &sources, limits);
             }
             Err(error) if is_passing(&error) => {
                 warn!(error = &error as &dyn std::error::Error, "cannot accept a connection");
@@ -173,21 +178,10 @@ impl Connections {
         }
     }
 
-    fn start(
-        &mut self,
-        stream: UnixStream,
-        calls: &mpsc::Sender<Call>,
-        journal: &Arc<Journal>,
-        limits: Limits,
-    ) {
+    fn start(&mut self, stream: UnixStream, sources: &Sources, limits: Limits) {
         let place = Place { freed: Arc::clone(&self.freed), ..Place::default() };
         let is_kept = Arc::clone(&place.is_kept);
-        let caller = Caller {
-            calls: calls.clone(),
-            journal: Arc::clone(journal),
-            place,
-            following: Arc::default(),
-        };
+        let caller = Caller { sources: sources.clone(), place, following: Arc::default() };
         let task = self.tasks.spawn(serve_one(stream, caller, limits));
         self.open.push_back(Connection { task, is_kept });
     }
@@ -195,7 +189,8 @@ impl Connections {
 
 /// Serves one request. How it ends is the client's business: it has its answer, or has gone.
 async fn serve_one(stream: UnixStream, caller: Caller, limits: Limits) {
-    let (following, journal) = (Arc::clone(&caller.following), Arc::clone(&caller.journal));
+    let following = Arc::clone(&caller.following);
+    let journal = Arc::clone(&caller.sources.journal);
     let service = TowerToHyperService::new(routes::router(caller));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -29,7 +29,7 @@ pub(super) async fn events(
         Err(rejection) => return invalid(rejection.body_text()),
     };
     if !follow {
-        return Json(caller.journal.list(since)).into_response();
+        return Json(caller.sources.journal.list(since)).into_response();
     }
     caller.follow(since).map_or_else(
         || {

@@ -39,7 +39,8 @@ pub(super) type Calls = State<Caller>;
         apply,
         trace,
         doctor,
-        super::events::events
+        super::events::events,
+        super::metrics::metrics
     ),
     components(schemas(Problem))
 )]
@@ -68,6 +69,7 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/trace", post(trace))
         .route("/v1/doctor", get(doctor))
         .route("/v1/events", get(super::events::events))
+        .route("/v1/metrics", get(super::metrics::metrics))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .fallback(|| async {
             ProblemResponse::new(

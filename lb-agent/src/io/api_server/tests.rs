@@ -2,6 +2,7 @@
 
 mod events;
 mod limits;
+mod metrics;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::*;
+use crate::io::metrics::Scrape;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const JSON: &str = "application/json";
@@ -21,6 +23,7 @@ const JSON: &str = "application/json";
 struct Server {
     socket: PathBuf,
     journal: Arc<Journal>,
+    scrapes: mpsc::Receiver<Scrape>,
     _dir: TempDir,
 }
 
@@ -54,13 +57,12 @@ impl Server {
     }
 
     async fn without_loop() -> (Self, mpsc::Receiver<Call>) {
-        let journal = Arc::new(Journal::new());
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("agent.sock");
         let listener = listen(&socket).await.unwrap();
-        let (calls, called) = mpsc::channel(4);
-        tokio::spawn(serve(listener, calls, Arc::clone(&journal)));
-        (Self { socket, journal, _dir: dir }, called)
+        let (sources, journal, scrapes, called) = sources();
+        tokio::spawn(serve(listener, sources));
+        (Self { socket, journal, scrapes, _dir: dir }, called)
     }
 
     async fn ask(&self, method: &str, path: &str, body: &str) -> Reply {
@@ -79,6 +81,15 @@ impl Server {
         timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
         reply(&text)
     }
+}
+
+/// Sources of answers, with the ends that the loop holds.
+fn sources() -> (Sources, Arc<Journal>, mpsc::Receiver<Scrape>, mpsc::Receiver<Call>) {
+    let (calls, called) = mpsc::channel(4);
+    let (asked, scrapes) = mpsc::channel(4);
+    let journal = Arc::new(Journal::new());
+    let sources = Sources { calls, scraper: Scraper::new(asked), journal: Arc::clone(&journal) };
+    (sources, journal, scrapes, called)
 }
 
 fn reply(text: &str) -> Reply {
@@ -183,7 +194,7 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 15);
+    assert_eq!(routed.len(), 16);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use super::{BASE, parse};
 use crate::config::Desired;
 use crate::config::file::{
     BackendFile, ClusterFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, IcmpFile,
-    InterfaceFile, LimitsFile, NodeFile, PoolFile, QuicFile, ServiceFile,
+    InterfaceFile, LimitsFile, MetricsFile, NodeFile, PoolFile, QuicFile, ServiceFile,
 };
 use crate::config::{Encapsulation, HealthVia, Mode, Protocol, Scheduler};
 
@@ -99,6 +99,7 @@ fn valid_file() -> impl Strategy<Value = ConfigFile> {
                 interfaces: Vec::from([InterfaceFile { name: "eth0".into(), mode: Mode::Native }]),
                 cluster: ClusterFile { hash_seed },
                 limits: LimitsFile::default(),
+                metrics: MetricsFile::default(),
                 pools,
                 services,
             };

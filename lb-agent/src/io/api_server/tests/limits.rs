@@ -18,11 +18,10 @@ pub(super) async fn impatient() -> (Server, mpsc::Receiver<Call>) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agent.sock");
     let listener = listen(&socket).await.unwrap();
-    let (calls, called) = mpsc::channel(4);
     let limits = Limits { head: Duration::from_millis(50), connection: Duration::from_millis(100) };
-    let journal = Arc::new(Journal::new());
-    tokio::spawn(connections::serve(listener, calls, Arc::clone(&journal), limits));
-    (Server { socket, journal, _dir: dir }, called)
+    let (sources, journal, scrapes, called) = sources();
+    tokio::spawn(connections::serve(listener, sources, limits));
+    (Server { socket, journal, scrapes, _dir: dir }, called)
 }
 
 /// Connects and sends `text`.
