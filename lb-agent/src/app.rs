@@ -16,10 +16,12 @@ mod change;
 mod doctor;
 mod drain;
 mod error;
+mod events;
 mod flows;
 mod health;
 mod history;
 mod interfaces;
+mod metrics;
 mod next_hops;
 mod program;
 mod socket;
@@ -28,18 +30,23 @@ mod trace;
 mod views;
 
 use std::future::pending;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tracing::{error, info};
 
 pub use error::AgentError;
 
-use crate::io::api_server;
+use crate::io::api_server::{self, Call, Sources};
+use crate::io::metrics::{Scrape, Scraper};
+use crate::io::netlink::Changes;
 use crate::io::probes::{self, Prober};
+use crate::io::pulse::Moment;
 use agent::Agent;
 use next_hops::Lookout;
 
@@ -49,6 +56,11 @@ const NEXT_HOP_REFRESH: Duration = Duration::from_secs(5);
 const SWEEP: Duration = Duration::from_secs(1);
 /// Calls that may wait while the loop is busy.
 const CALLS_QUEUED: usize = 64;
+/// Scrapes that may wait.
+const SCRAPES_QUEUED: usize = 8;
+
+/// Time that followers of events get to read the last one.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Results of checks that lead to one change of the maps.
 const RESULTS_AT_ONCE: usize = 1024;
@@ -74,64 +86,106 @@ pub struct RunOptions {
 ///
 /// # Errors
 /// It cannot start. Once it runs, errors are logged and answered, and it goes on.
-#[expect(
-    clippy::cognitive_complexity,
-    reason = "the macros of tokio and tracing count as branches"
-)]
+#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
 pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     // First of all: a signal during the start must not end this process half-way.
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let signals = Signals::listen()?;
     probes::raise_open_files();
-    let (mut agent, mut changes, mut socket) = Agent::start(options).await?;
-    let (calls, mut called) = mpsc::channel(CALLS_QUEUED);
+    let (calls, called) = mpsc::channel(CALLS_QUEUED);
+    let (wanted, scrapes) = mpsc::channel(SCRAPES_QUEUED);
+    let metrics = Scraper::new(wanted);
+    let (mut agent, changes, mut socket) = Agent::start(options, metrics.clone()).await?;
     // Whoever connected during the start is answered from here on.
     if let Some(listener) = socket.take() {
+        let sources = Sources { calls, scraper: metrics, journal: Arc::clone(&agent.journal) };
         tokio::spawn(async move {
-            if let Err(error) = api_server::serve(listener, calls).await {
+            if let Err(error) = api_server::serve(listener, sources).await {
                 error!(%error, "the control API has stopped");
             }
         });
     }
     agent.follow_log();
+    agent.keep_exporting().await;
+    info!(socket = %socket.path().display(), "ready");
+    agent.raise_started();
+    let why = turn(&mut agent, Inputs { signals, called, scrapes, changes }).await?;
+    agent.raise_stopping(why);
+    agent.journal.close(FAREWELL).await;
+    // The socket's file goes with the agent; programs, maps and links stay.
+    drop(socket);
+    info!("stopped; forwarding goes on, `lb-agent detach` ends it");
+    Ok(())
+}
 
-    let mut tick = interval(NEXT_HOP_REFRESH);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sweep_tick = interval(SWEEP);
-    sweep_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// What the loop is woken by, besides time and what it asked for.
+struct Inputs {
+    signals: Signals,
+    called: mpsc::Receiver<Call>,
+    scrapes: mpsc::Receiver<Scrape>,
+    changes: Changes,
+}
+
+/// The signals that mean something to the agent.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// The loop: takes every event in turn, until one of them says to stop; why.
+async fn turn(agent: &mut Agent, inputs: Inputs) -> Result<&'static str, AgentError> {
+    let Inputs { mut signals, mut called, mut scrapes, mut changes } = inputs;
+    let mut tick = ticks(NEXT_HOP_REFRESH);
+    let mut sweep_tick = ticks(SWEEP);
     let (prober, mut finished) = Prober::start()?;
     let mut batch = Vec::new();
     let mut lookout = Lookout::default();
-    info!(socket = %socket.path().display(), "ready");
     loop {
         tokio::select! {
             call = called.recv() => {
-                let Some(call) = call else { break };
+                let Some(call) = call else { return Ok("the API has stopped") };
                 agent.take_call(call, &prober).await;
             }
+            Some(scrape) = scrapes.recv() => drop(scrape.send(agent.snapshot())),
             () = until(agent.next_probe()) => agent.send_probes(&prober),
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {
                 agent.take_results(batch.drain(..));
             }
-            Some(scope) = changes.next() => lookout.look(&agent, scope),
-            ended = lookout.ended() => lookout.take(&mut agent, ended).await,
-            _ = sweep_tick.tick() => {
+            Some(scope) = changes.next() => lookout.look(agent, scope),
+            ended = lookout.ended() => lookout.take(agent, ended).await,
+            due = sweep_tick.tick() => {
+                agent.pulse.beat(Moment::now(), due.elapsed());
                 agent.apply_health();
                 agent.force_drains();
                 agent.sweep();
                 agent.watch_drains();
             }
-            _ = tick.tick() => lookout.refresh(&agent),
-            _ = hangup.recv() => agent.reload().await,
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = tick.tick() => {
+                lookout.refresh(agent);
+                agent.keep_exporting().await;
+            }
+            _ = signals.hangup.recv() => agent.reload().await,
+            _ = signals.terminate.recv() => return Ok("SIGTERM"),
+            _ = signals.interrupt.recv() => return Ok("SIGINT"),
         }
     }
-    // The socket's file goes with the agent; programs, maps and links stay.
-    drop(socket);
-    info!("stopped; forwarding goes on, `lb-agent detach` ends it");
-    Ok(())
+}
+
+/// Ticks; those that the loop came too late for are left out.
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Waits until it is `due`, or for ever.

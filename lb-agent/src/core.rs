@@ -8,6 +8,7 @@
 pub mod diff;
 pub mod drain;
 pub mod effective;
+pub mod events;
 pub mod health;
 pub mod ids;
 pub mod moves;

@@ -10,12 +10,15 @@ pub mod datapath_log;
 pub mod files;
 pub mod history;
 pub mod host;
+pub mod journal;
 #[cfg(test)]
 mod lab;
 pub mod maps;
+pub mod metrics;
 pub mod netlink;
 pub mod origin;
 pub mod pins;
 pub mod probes;
+pub mod pulse;
 pub mod state_file;
 mod sys;

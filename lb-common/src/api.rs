@@ -5,6 +5,7 @@
 //! the generation of the configuration it speaks of. Errors are [`Problem`] documents (RFC 9457).
 
 mod configuration;
+mod events;
 mod health;
 #[cfg(feature = "config")]
 mod invalid;
@@ -14,6 +15,7 @@ mod responses;
 pub use configuration::{
     Change, ChangeKind, ConfigDiff, ConfigText, ConfigVersion, Move, StateBackup,
 };
+pub use events::{Event, EventKind, EventsQuery};
 pub use health::{Health, HealthCounts, HealthHistory, HealthResult, HealthStep, HealthTrial};
 pub use requests::{ConfigRequest, DetailQuery, DrainRequest, TraceRequest, WeightRequest};
 pub use responses::{
@@ -26,6 +28,8 @@ pub use responses::{
 pub const API_VERSION: &str = "lb/v1";
 /// Media type of [`Problem`] documents.
 pub const PROBLEM_MEDIA_TYPE: &str = "application/problem+json";
+/// Media type of events that are followed: one JSON document a line.
+pub const NDJSON_MEDIA_TYPE: &str = "application/x-ndjson";
 /// Where the agent listens unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/lb-agent/agent.sock";
 /// How much of a pool's hash space a change may move unless it is told otherwise, in percent.

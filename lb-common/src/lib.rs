@@ -22,6 +22,7 @@ pub mod hash;
 pub mod image;
 #[cfg(feature = "std")]
 pub mod maglev;
+pub mod metrics;
 pub mod name_hash;
 #[cfg(feature = "std")]
 pub mod services;

@@ -15,6 +15,18 @@ pub enum Verdict {
     Drop,
 }
 
+impl Verdict {
+    /// The name used in metrics, tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Tx => "tx",
+            Self::Redirect => "redirect",
+            Self::Drop => "drop",
+        }
+    }
+}
+
 macro_rules! reasons {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $verdict:ident, $slug:literal, $help:literal;)* }) => {
         $(#[$meta])*

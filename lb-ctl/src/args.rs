@@ -139,6 +139,22 @@ enum Command {
         #[arg(long, default_value = "tcp", value_parser = protocol)]
         proto: Protocol,
     },
+    /// List what has happened, with reasons; or follow it.
+    ///
+    /// The agent keeps the last 1,024 events of its run. Following goes on over restarts of the
+    /// agent, until Ctrl-C; with -o json it prints one document a line.
+    #[command(after_help = "Examples:\n  \
+            lb-ctl events\n  \
+            lb-ctl events --follow\n  \
+            lb-ctl events --since 1795257373004 -o json")]
+    Events {
+        /// Go on with what happens from now on.
+        #[arg(short, long)]
+        follow: bool,
+        /// Only events after the one of this number.
+        #[arg(long, value_name = "SEQUENCE")]
+        since: Option<u64>,
+    },
     /// Look for what is wrong with this host and say how to cure it.
     #[command(after_help = "Example:\n  lb-ctl doctor || echo 'needs attention'")]
     Doctor,

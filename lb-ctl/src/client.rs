@@ -6,12 +6,14 @@
 //! this version does not know. Commands (`cmd`) are the only callers.
 
 mod error;
+mod follow;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, StatusCode};
@@ -23,6 +25,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
 
 pub(crate) use error::ClientError;
+pub(crate) use follow::Followed;
 
 /// Longest answer that is read. 16,384 backends take about 8 MiB.
 const ANSWER_MAX_BYTES: usize = 64 << 20;
@@ -138,6 +141,23 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Answer, ClientError> {
+        let answer = self.open(method, path, body).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES)
+            .collect()
+            .await
+            .map_err(|source| ClientError::Body { path: path.to_owned(), source })?
+            .to_bytes();
+        Ok(Answer { status, body })
+    }
+
+    /// Sends a request; its answer as far as the head.
+    async fn open(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<hyper::Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|source| ClientError::connect(&self.socket, source))?;
@@ -158,14 +178,7 @@ impl Client {
         let request = request
             .body(Full::new(body))
             .map_err(|source| ClientError::Request { path: path.to_owned(), source })?;
-        let answer = sender.send_request(request).await.map_err(lost)?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_MAX_BYTES)
-            .collect()
-            .await
-            .map_err(|source| ClientError::Body { path: path.to_owned(), source })?
-            .to_bytes();
-        Ok(Answer { status, body })
+        sender.send_request(request).await.map_err(lost)
     }
 }
 
@@ -181,14 +194,7 @@ fn decode<T: DeserializeOwned>(
     path: &str,
 ) -> Result<Document<T>, ClientError> {
     if !answer.status.is_success() {
-        return Err(match serde_json::from_slice::<Problem>(&answer.body) {
-            Ok(problem) => ClientError::Refused(Box::new(problem)),
-            Err(_not_a_problem) => ClientError::Unexpected {
-                method: method.clone(),
-                path: path.to_owned(),
-                status: answer.status,
-            },
-        });
+        return Err(refusal(answer, method, path));
     }
     let undecodable = |source| ClientError::Undecodable { path: path.to_owned(), source };
     let tree: serde_yaml::Value = serde_json::from_slice(&answer.body).map_err(undecodable)?;
@@ -198,4 +204,16 @@ fn decode<T: DeserializeOwned>(
     }
     let typed = serde_json::from_slice(&answer.body).map_err(undecodable)?;
     Ok(Document { tree, typed })
+}
+
+/// Why an answer is not the document asked for.
+fn refusal(answer: &Answer, method: &Method, path: &str) -> ClientError {
+    match serde_json::from_slice::<Problem>(&answer.body) {
+        Ok(problem) => ClientError::Refused(Box::new(problem)),
+        Err(_not_a_problem) => ClientError::Unexpected {
+            method: method.clone(),
+            path: path.to_owned(),
+            status: answer.status,
+        },
+    }
 }

@@ -7,6 +7,7 @@ mod completion;
 mod config;
 mod doctor;
 mod drain;
+mod events;
 mod health;
 mod state;
 mod version;
@@ -87,6 +88,7 @@ pub(crate) fn run(
                 context.client.send(&Method::POST, "/v1/trace", &trace)?;
             context.print(&answer)
         }
+        Request::Events(query) => events::run(&context, query),
         Request::Doctor => doctor::run(&context),
         Request::Completion(shell) => completion::run(shell),
     }

@@ -68,6 +68,19 @@ pub(crate) fn print(text: &str) -> Result<(), CtlError> {
     }
 }
 
+/// As [`print`], at once; false when the reader has gone away, and it is no use to go on.
+///
+/// # Errors
+/// When stdout takes no more for another reason.
+pub(crate) fn print_line(text: &str) -> Result<bool, CtlError> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(source) if source.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(source) => Err(CtlError::Console { source }),
+    }
+}
+
 /// Whether a question can be put to somebody.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()

@@ -7,6 +7,7 @@
 mod backend;
 mod config;
 mod doctor;
+mod events;
 mod health;
 mod number;
 mod service;
@@ -23,6 +24,7 @@ use crate::error::CtlError;
 
 pub(crate) use backend::{change_line, drain_words};
 pub(crate) use config::{CheckedConfig, plan_text};
+pub(crate) use events::{event_header, event_line};
 pub(crate) use number::share;
 pub(crate) use status::Versions;
 pub(crate) use table::{Palette, Tone};

@@ -10,6 +10,8 @@ mod agent;
 mod api;
 #[path = "namespaces/changes.rs"]
 mod changes;
+#[path = "namespaces/events.rs"]
+mod events;
 #[path = "namespaces/fragments.rs"]
 mod fragments;
 #[path = "namespaces/health.rs"]
@@ -18,6 +20,8 @@ mod health;
 mod health_kinds;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
+#[path = "namespaces/metrics.rs"]
+mod metrics;
 #[path = "namespaces/origin.rs"]
 mod origin;
 #[path = "namespaces/path_mtu.rs"]

@@ -10,6 +10,7 @@ use lb_common::name_hash::{NAME_SEED, stable_hash};
 use tracing::{error, info};
 
 use super::interfaces::{Interfaces, absences};
+use super::metrics::Exporter;
 use super::next_hops::destinations;
 use super::program::load;
 use super::socket::Socket;
@@ -17,6 +18,7 @@ use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::drain::Drains;
 use crate::core::effective::{Acted, EffectivePool, effective};
+use crate::core::events::{of_pools, of_ways};
 use crate::core::health::{Checks, Conditions};
 use crate::core::naming::Naming;
 use crate::core::overrides::Overrides;
@@ -31,9 +33,12 @@ use crate::io::datapath_log::Forwarding;
 use crate::io::files;
 use crate::io::history::History;
 use crate::io::host::Host;
+use crate::io::journal::Journal;
+use crate::io::metrics::Scraper;
 use crate::io::netlink::{Changes, Netlink, Routes, Seen};
 use crate::io::pins::Pins;
 use crate::io::probes::ThisHost;
+use crate::io::pulse::{Moment, Pulse};
 use crate::io::state_file::{State, StateFile};
 
 /// Everything the loop owns.
@@ -41,6 +46,9 @@ pub(super) struct Agent {
     pub(super) options: RunOptions,
     pub(super) host: Host,
     pub(super) started_at: SystemTime,
+    pub(super) journal: Arc<Journal>,
+    pub(super) pulse: Arc<Pulse>,
+    pub(super) exporter: Exporter,
     pub(super) pins: Pins,
     pub(super) state_file: StateFile,
     /// Configurations that were in force.
@@ -77,6 +85,8 @@ pub(super) struct Agent {
     pub(super) health_pending: bool,
     /// Why the last reload was refused.
     pub(super) reload_failure: Option<String>,
+    /// How many configurations were refused.
+    pub(super) refused: u64,
     /// Interfaces of the configuration that are not attached, and why.
     pub(super) not_attached: BTreeMap<String, String>,
 }
@@ -108,7 +118,10 @@ impl Prepared {
 impl Agent {
     /// Reads the configuration, adopts or makes the maps, attaches, and brings all up to date.
     /// A start that fails leaves the kernel as it found it.
-    pub(super) async fn start(options: RunOptions) -> Result<(Self, Changes, Socket), AgentError> {
+    pub(super) async fn start(
+        options: RunOptions,
+        scraper: Scraper,
+    ) -> Result<(Self, Changes, Socket), AgentError> {
         let text = files::read(&options.config)?;
         let desired = options.parsed(&options.config.display().to_string(), &text)?;
         capabilities::check()?;
@@ -137,6 +150,9 @@ impl Agent {
             options,
             host,
             started_at: time_of_day(),
+            journal: Arc::new(Journal::new()),
+            pulse: Arc::new(Pulse::new(Moment::now())),
+            exporter: Exporter::new(scraper),
             pins,
             state_file,
             history,
@@ -159,6 +175,7 @@ impl Agent {
             health: Checks::default(),
             health_pending: false,
             reload_failure: None,
+            refused: 0,
             not_attached: BTreeMap::new(),
         };
         agent.take_over()?;
@@ -202,6 +219,7 @@ impl Agent {
         self.open_windows(&Image::default());
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));
+        self.raise_all(of_ways(&Ways::new(), &self.ways));
         let Self { datapath: Datapath { adopted, .. }, observed, desired, .. } = &*self;
         info!(
             adopted,
@@ -270,7 +288,8 @@ impl Agent {
         }
         let Prepared { derived, ops, .. } = prepared;
         self.resting = resting_after(&self.resting, &before, &self.observed, &ops);
-        self.derived = derived;
+        let was = std::mem::replace(&mut self.derived, derived);
+        self.raise_all(of_pools(&was.effective, &self.derived.effective));
         if ops.iter().any(|op| matches!(op, Op::PutPool { .. })) {
             self.open_windows(&before);
         }

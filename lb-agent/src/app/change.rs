@@ -8,17 +8,18 @@
 
 use std::sync::Arc;
 
-use lb_common::api::{ConfigDiff, ConfigRequest, Move, Problem};
+use lb_common::api::{ConfigDiff, ConfigRequest, EventKind, Move, Problem};
 use lb_common::config::{Desired, Weight};
-use tracing::{error, info};
+use tracing::error;
 
 use super::agent::{Agent, Prepared, text_hash};
 use super::history::Source;
 use super::interfaces::{Interfaces, absences};
 use super::next_hops::destinations;
 use super::program::Programs;
-use super::{AgentError, flows, health, history, views};
+use super::{AgentError, events, flows, health, history, views};
 use crate::core::diff::diff;
+use crate::core::events::of_override;
 use crate::core::health::Checks;
 use crate::core::moves::{Moved, moved};
 use crate::core::naming::Naming;
@@ -48,17 +49,23 @@ impl Agent {
             Request::History => history::list(self),
             Request::Version { generation } => history::show(self, generation),
             Request::Diff(request) => self.diff(&request).await,
-            Request::Apply(request) => self.apply(&request).await,
+            Request::Apply(request) => {
+                let answer = self.apply(&request).await;
+                answer.inspect_err(|problem| self.raise_refused(events::in_one_line(problem)))
+            }
             Request::Export => self.export(),
-            Request::Import(backup) => self.import(&backup).await,
+            Request::Import(backup) => {
+                let answer = self.import(&backup).await;
+                answer.inspect_err(|problem| self.raise_refused(events::in_one_line(problem)))
+            }
             Request::Trace(request) => self.trace(&request),
             Request::Doctor => self.doctor(),
         }
     }
 
     /// Reads the configuration file again. Whatever is wrong with it, the running state stays.
-    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     pub(super) async fn reload(&mut self) {
+        let before = self.state.generation;
         let origin = self.options.config.display().to_string();
         let read = files::read(&self.options.config).map_err(AgentError::from);
         let parsed = read.and_then(|text| Ok((self.options.parsed(&origin, &text)?, text)));
@@ -69,12 +76,11 @@ impl Agent {
         match outcome {
             Ok(changes) => {
                 self.reload_failure = None;
-                info!(changes, generation = self.state.generation, "configuration reloaded");
+                self.raise_configured(EventKind::ConfigReloaded, before, changes);
             }
             Err(error) => {
                 self.reload_failure = Some(error.to_string());
-                let error = &error as &dyn std::error::Error;
-                error!(error, "reload refused; the running configuration stays");
+                self.raise_refused(events::with_causes(&error));
             }
         }
     }
@@ -128,12 +134,16 @@ impl Agent {
         if overrides == self.state.overrides {
             return Ok(());
         }
+        let was = self.state.overrides.of(pool, name);
         let prepared = self.prepare_anew(&overrides, &self.ways, &self.interfaces.indices())?;
         let generation = self.state.generation + 1;
         let state = State { generation, overrides, ..self.state };
         // The program can do whatever the configuration asks for, with any weights.
         self.put_in_force(state, None, Programs::default(), prepared)?;
-        info!(pool, backend = name, ?change, generation = self.state.generation, "changed");
+        let is = self.state.overrides.of(pool, name);
+        let backend = self.desired.pools.get(pool).and_then(|pool| pool.backends.get(name));
+        let configured = backend.map_or(0, |backend| backend.weight.value());
+        self.raise_all(of_override((pool, name), configured, &was, &is));
         Ok(())
     }
 
@@ -149,6 +159,7 @@ impl Agent {
 
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
+        let before = self.state.generation;
         let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
         let considered = self.consider(&desired).await.map_err(refused)?;
         let in_pools = self.moved(&desired, &considered);
@@ -158,7 +169,7 @@ impl Agent {
         let text = request.text.clone();
         self.change_to((desired, considered), text, Source::Apply).map_err(refused)?;
         self.reload_failure = None;
-        info!(changes = changes.len(), generation = self.state.generation, "configuration applied");
+        self.raise_configured(EventKind::ConfigApplied, before, changes.len());
         views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: true })
     }
 
@@ -214,6 +225,7 @@ impl Agent {
         let is_changed = changes > 0 || overrides != self.state.overrides;
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
+        let address = self.exporter.consider(desired.metrics).await?;
         let attached = self.attach_all(&desired, &interfaces)?;
         let generation = self.state.generation + u64::from(is_changed);
         let state = State { generation, overrides, configuration: text_hash(&text) };
@@ -223,7 +235,9 @@ impl Agent {
             return Err(error);
         }
         (self.desired, self.text) = (desired, text);
-        (self.routes, self.ways) = (seen.routes, seen.ways);
+        self.exporter.change_to(address);
+        self.routes = seen.routes;
+        self.take_ways(seen.ways);
         self.health = checks;
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));

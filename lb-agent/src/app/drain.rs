@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lb_common::abi::BackendIndex;
 use lb_common::api::{DrainRequest, DrainStatus};
-use tracing::{error, info};
+use tracing::error;
 
 use super::agent::Agent;
 use super::flows;
 use super::views::rfc3339;
 use crate::core::drain::Drain;
+use crate::core::events::of_drained;
 use crate::core::overrides::Change;
 use crate::io::api_server::Answer;
 use crate::io::clock;
@@ -59,9 +60,9 @@ impl Agent {
             let closes_ns = index.and_then(|index| transitions.windows.closes_ns(index));
             (pool, backend, index.and_then(flows).unwrap_or(0), closes_ns)
         });
-        for (pool, backend) in drains.look(seen, clock::monotonic_ns()) {
-            info!(pool, backend, "drained: nothing leads to it any more");
-        }
+        let done = drains.look(seen, clock::monotonic_ns());
+        let done: Vec<_> = done.iter().map(|(pool, backend)| of_drained(pool, backend)).collect();
+        self.raise_all(done);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::io::bpf::BpfError;
 use crate::io::capabilities::NotPermitted;
 use crate::io::files::FileError;
 use crate::io::maps::MapsError;
+use crate::io::metrics::ListenError;
 use crate::io::netlink::NetlinkError;
 use crate::io::origin::OriginError;
 use crate::io::pins::PinError;
@@ -72,6 +73,9 @@ pub enum AgentError {
     /// The control API.
     #[error(transparent)]
     Api(#[from] ApiError),
+    /// The address for metrics.
+    #[error(transparent)]
+    Metrics(#[from] ListenError),
     /// Capabilities.
     #[error(transparent)]
     NotPermitted(#[from] NotPermitted),
@@ -113,6 +117,7 @@ impl AgentError {
             | Self::Origin(_)
             | Self::Netlink(_)
             | Self::Api(_)
+            | Self::Metrics(_)
             | Self::Runtime(_) => 1,
         }
     }
@@ -143,6 +148,9 @@ impl AgentError {
             }
             Self::Api(ApiError::Listen { .. }) => {
                 "check --socket and the permissions of its directory"
+            }
+            Self::Metrics(_) => {
+                "see who listens there with `ss -ltnp`, or take another metrics.listen"
             }
             Self::NotPermitted(_) => NotPermitted::CURE,
             Self::Exhausted(_) | Self::Unplanned(_) => {

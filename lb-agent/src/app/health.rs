@@ -6,11 +6,12 @@ mod views;
 use std::time::Duration;
 
 use lb_common::config::Desired;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use super::agent::Agent;
 use crate::core::effective::Acted;
-use crate::core::health::{Checks, Condition, Transition, believed};
+use crate::core::events::of_health;
+use crate::core::health::{Checks, believed};
 use crate::io::clock;
 use crate::io::probes::{Finished, Prober};
 
@@ -42,7 +43,7 @@ impl Agent {
         let now_ns = clock::precise_ns();
         for (id, outcome) in results {
             if let Some(transition) = self.health.finish(id, outcome, now_ns) {
-                log(&transition);
+                self.raise(of_health(&transition));
                 self.health_pending = true;
             }
         }
@@ -65,15 +66,5 @@ impl Agent {
                 error!(error = &error as &dyn std::error::Error, "cannot act on what checks found");
             }
         }
-    }
-}
-
-#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-fn log(transition: &Transition) {
-    let Transition { pool, backend, from, to, reason } = transition;
-    let from = from.name();
-    match to {
-        Condition::Up => info!(pool, backend, from, reason, "up"),
-        Condition::Down | Condition::Unknown => warn!(pool, backend, from, reason, "down"),
     }
 }

@@ -2,14 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lb_common::api::EventKind;
 use lb_common::config::{Desired, Interface};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::AgentError;
 use super::agent::Agent;
+use super::events::with_causes;
+use crate::core::events::Occurrence;
 use crate::core::way::Link;
-use crate::io::bpf::{Before, Tended};
+use crate::io::bpf::{Attachment, Before, Tended};
 use crate::io::netlink::Netlink;
+use crate::io::pins::mode_name;
 
 /// What the kernel says of the interfaces of a configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -64,44 +68,35 @@ impl Agent {
     /// Puts interfaces back as they were, the last first.
     pub(super) fn undo_attach(&mut self, done: &[Before]) {
         for before in done.iter().rev() {
+            let new = self.attachments.new_since(before).map(str::to_owned);
             if let Err(error) = self.attachments.undo(&mut self.datapath, &self.pins, before) {
                 error!(error = &error as &dyn std::error::Error, "cannot undo an attachment");
+            } else if let Some(name) = new {
+                self.raise(detached(&name, "what it was attached for was refused"));
             }
         }
     }
 
-    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     fn attach(&mut self, interface: &Interface, ifindex: u32) -> Result<Before, AgentError> {
         let Interface { name, mode } = interface;
         let before =
             self.attachments.attach(&mut self.datapath, &self.pins, name, ifindex, *mode)?;
         let Some(attachment) = self.attachments.of(name) else { return Ok(before) };
-        if before.in_other_mode(attachment) {
-            let generic = attachment.generic;
-            warn!(interface = name, generic, "mode changed; for a moment nothing was forwarded");
-        } else if before.is_new() {
-            info!(interface = name, generic = attachment.generic, "attached");
-        }
-        if before.is_new()
-            && let Some(reason) = &attachment.fallback
-        {
-            warn!(interface = name, reason, "attached in the stack, which is slow");
-        }
+        self.raise_all(attached(name, &before, attachment));
         Ok(before)
     }
 
     /// Detaches from all interfaces but these. One that is absent may have been renamed and be
     /// among the others, so then all of them stay.
-    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     pub(super) fn detach_others(&mut self, interfaces: &Interfaces) {
         if !interfaces.absent.is_empty() {
             return;
         }
         let wanted = Vec::from_iter(interfaces.indices());
         match self.attachments.detach_others(&wanted) {
-            Ok(detached) => {
-                for interface in detached {
-                    info!(interface, "detached");
+            Ok(gone) => {
+                for interface in gone {
+                    self.raise(detached(&interface, "the configuration does not name it"));
                 }
             }
             Err(error) => error!(error = &error as &dyn std::error::Error, "cannot detach"),
@@ -112,7 +107,7 @@ impl Agent {
     /// What cannot be done is logged once and shown by `status` for as long as it lasts.
     pub(super) async fn keep_attached(&mut self) {
         for (interface, tended) in self.attachments.tend() {
-            log_tended(&interface, &tended);
+            self.tell_tended(&interface, &tended);
         }
         let interfaces = match Interfaces::find(&self.netlink, &self.desired).await {
             Ok(interfaces) => interfaces,
@@ -137,7 +132,8 @@ impl Agent {
     pub(super) fn note(&mut self, not_attached: BTreeMap<String, String>) {
         for (interface, reason) in &not_attached {
             if self.not_attached.get(interface) != Some(reason) {
-                warn!(interface, reason, "not attached");
+                let object = object_of(interface);
+                self.raise(Occurrence::new(EventKind::InterfaceNotAttached, object, reason));
             }
         }
         self.not_attached = not_attached;
@@ -150,24 +146,51 @@ pub(super) fn absences(interfaces: &Interfaces) -> BTreeMap<String, String> {
     interfaces.absent.iter().map(absence).collect()
 }
 
-fn with_causes(error: &AgentError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+fn object_of(interface: &str) -> String {
+    format!("interface {interface}")
 }
 
-#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-fn log_tended(interface: &str, tended: &Tended) {
-    match tended {
-        Tended::Lost => warn!(interface, "lost: the interface went, or somebody detached the link"),
-        Tended::PinnedAgain => warn!(interface, "somebody removed the pin of the link; made again"),
-        Tended::NotPinned(error) => {
-            let error = error as &dyn std::error::Error;
-            error!(interface, error, "somebody removed the pin of the link, and it cannot be made");
+fn detached(interface: &str, reason: &str) -> Occurrence {
+    Occurrence::new(EventKind::InterfaceDetached, object_of(interface), reason)
+}
+
+/// What an attachment has come to, if it is not as it was `before`.
+fn attached(name: &str, before: &Before, attachment: &Attachment) -> Vec<Occurrence> {
+    let is_changed = before.in_other_mode(attachment);
+    if !is_changed && !before.is_new() {
+        return Vec::new();
+    }
+    let reason = if is_changed {
+        "mode changed; for a moment nothing was forwarded"
+    } else {
+        "the configuration names it"
+    };
+    let told = |kind, reason| Occurrence::new(kind, object_of(name), reason);
+    let now = mode_name(attachment.generic);
+    let mut seen = vec![told(EventKind::InterfaceAttached, reason).now(&now)];
+    let fallback = attachment.fallback.as_deref();
+    seen.extend(fallback.map(|reason| told(EventKind::InterfaceGeneric, reason)));
+    seen
+}
+
+impl Agent {
+    #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
+    fn tell_tended(&self, interface: &str, tended: &Tended) {
+        match tended {
+            Tended::Lost => {
+                let reason = "lost: the interface went, or somebody detached the link";
+                self.raise(detached(interface, reason));
+            }
+            Tended::PinnedAgain => {
+                warn!(interface, "somebody removed the pin of the link; made again");
+            }
+            Tended::NotPinned(error) => {
+                let error = error as &dyn std::error::Error;
+                error!(
+                    interface,
+                    error, "somebody removed the pin of the link, and it cannot be made"
+                );
+            }
         }
     }
 }

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use lb_common::config::Desired;
 use lb_common::image::Image;
 use tokio::task::{JoinError, JoinHandle};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::agent::Agent;
+use crate::core::events::of_ways;
 use crate::core::target::{egress, outer_destination};
-use crate::core::way::{Way, below_vlans};
+use crate::core::way::{Way, Ways, below_vlans};
 use crate::io::netlink::{Changed, Netlink, NetlinkError, Routes, Seen};
 
 /// Without a change, routes are read again after so many times what that takes: a path MTU that the
@@ -167,28 +168,19 @@ impl Agent {
         if ways == self.ways && self.observed.egress == wanted {
             return;
         }
-        for (address, way) in &ways {
-            if self.ways.get(address) != Some(way) {
-                log_way(*address, way);
-            }
-        }
         let prepared = self.prepare_anew(&self.state.overrides, &ways, &links);
         match prepared.and_then(|prepared| self.commit(prepared)) {
             // Only now: as long as the maps have others, the next look tries again.
-            Ok(()) => self.ways = ways,
+            Ok(()) => self.take_ways(ways),
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "cannot write the next hops");
             }
         }
     }
-}
 
-#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
-fn log_way(backend: IpAddr, way: &Way) {
-    match way {
-        Way::Known { gateway, link, .. } => {
-            info!(%backend, %gateway, interface = link.name, "next hop known");
-        }
-        Way::Unknown { problem, .. } => warn!(%backend, problem, "next hop unknown"),
+    /// Makes ways those of the agent: the maps have them.
+    pub(super) fn take_ways(&mut self, ways: Ways) {
+        self.raise_all(of_ways(&self.ways, &ways));
+        self.ways = ways;
     }
 }

@@ -9,6 +9,7 @@ use tracing::{debug, error};
 
 use super::AgentError;
 use super::agent::Agent;
+use crate::core::events::of_slots;
 use crate::core::plan::{Op, carry_out};
 use crate::core::sweep::{Swept, Windows, sweep};
 use crate::core::target::Target;
@@ -81,6 +82,7 @@ impl Agent {
         let at_rest = restless == 0 && flows.is_empty() && expired.is_empty() && !pins_for_good;
         let done = |index: &BackendIndex| !flows.contains_key(index) && !previous.contains(index);
         let may_go = self.leaving().any(|index| done(&index));
+        self.raise_all(of_slots(self.transitions.restless, restless));
         self.transitions.flows = flows;
         self.transitions.restless = restless;
         self.transitions.awake = !at_rest;

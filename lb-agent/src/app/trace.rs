@@ -22,7 +22,7 @@ use zerocopy::IntoBytes;
 use zerocopy::big_endian::{U16, U32};
 
 use super::agent::Agent;
-use super::views::{self, verdict_name};
+use super::views;
 use crate::core::way::Way;
 use crate::io::api_server::Answer;
 use crate::io::clock;
@@ -59,7 +59,7 @@ impl Agent {
         let placed = lookups.pool.is_some_and(|(_, pool)| scheduler(&pool).pins_every_flow());
         let model_agrees = outcome.verdict == Some(reason.verdict())
             && (placed || outcome.frame == modelled.as_slice());
-        let verdict = outcome.verdict.map_or("unknown", verdict_name);
+        let verdict = outcome.verdict.map_or("unknown", Verdict::name);
         let backend = lookups.backend.map(|(index, _)| self.backend_name(index));
         let mut steps = self.steps(&frame, &lookups, &context);
         steps.push(step("verdict", format!("{verdict}: {}", reason.help())));

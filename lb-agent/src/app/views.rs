@@ -10,7 +10,7 @@ use lb_common::api::{
     Problem, ReasonCount, Service, Status, Traffic,
 };
 use lb_common::config;
-use lb_common::verdict::{Reason, Verdict};
+use lb_common::verdict::Reason;
 use serde::Serialize;
 
 use super::agent::Agent;
@@ -59,20 +59,10 @@ fn interfaces(agent: &Agent) -> Vec<InterfaceStatus> {
 fn reason_count(reason: Reason, Counter { packets, bytes }: Counter) -> ReasonCount {
     ReasonCount {
         reason: reason.name().to_owned(),
-        verdict: verdict_name(reason.verdict()).to_owned(),
+        verdict: reason.verdict().name().to_owned(),
         help: reason.help().to_owned(),
         packets,
         bytes,
-    }
-}
-
-/// `pass`, `tx`, `redirect` or `drop`.
-pub(super) const fn verdict_name(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Tx => "tx",
-        Verdict::Redirect => "redirect",
-        Verdict::Drop => "drop",
     }
 }
 
@@ -81,6 +71,9 @@ fn warnings(agent: &Agent) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(failure) = &agent.reload_failure {
         warnings.push(format!("the last reload was refused: {failure}"));
+    }
+    if let Some(failure) = &agent.exporter.failure {
+        warnings.push(format!("metrics are not told: {failure}"));
     }
     for (interface, reason) in &agent.not_attached {
         warnings.push(format!("{interface} is not attached: {reason}"));

@@ -24,6 +24,9 @@ pub fn diff(before: &Desired, after: &Desired) -> Vec<Change> {
     limits.note("pins", &before.limits.pins, &after.limits.pins);
     limits.note("fragments", &before.limits.fragments, &after.limits.fragments);
     modify(&mut changes, "limits", &limits.0);
+    let mut metrics = Details::default();
+    metrics.note_as("listen", &before.metrics, &after.metrics, |listen| shown(listen.as_ref()));
+    modify(&mut changes, "metrics", &metrics.0);
     maps(&mut changes, "interface", &interfaces(before), &interfaces(after), interface);
     maps(&mut changes, "pool", &before.pools, &after.pools, pool);
     maps(&mut changes, "backend", &backends(before), &backends(after), backend);

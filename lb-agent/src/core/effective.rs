@@ -54,6 +54,8 @@ pub struct Effective {
     pub weight: Weight,
     /// What its checks say.
     pub condition: Condition,
+    /// Its place in the order of failover.
+    pub tier: u8,
     /// Whether anything is sent to it, flows that it has included: unless its checks speak against
     /// it, and are believed, or its flows were ended by command.
     pub usable: bool,
@@ -99,28 +101,27 @@ fn effective_pool(
     let on_its_own = |(name, backend): (&String, &Backend)| {
         let (state, weight) = by_command(pool_name, name, backend, overrides);
         let condition = conditions.of(pool_name, name);
-        let usable = state != State::Drained;
-        (name.clone(), (backend.tier, Effective { state, weight, condition, usable }))
+        let (tier, usable) = (backend.tier, state != State::Drained);
+        (name.clone(), Effective { state, weight, condition, tier, usable })
     };
-    let mut backends: BTreeMap<String, (u8, Effective)> =
-        pool.backends.iter().map(on_its_own).collect();
+    let mut backends: EffectivePool = pool.backends.iter().map(on_its_own).collect();
     let threshold = pool.health.as_ref().map_or(0, |health| health.panic_threshold);
-    let candidates = backends.values().filter(|(_, backend)| backend.state == State::Active);
-    let is_panic = is_panic(threshold, candidates.map(|(_, backend)| backend.condition));
-    for (_, backend) in backends.values_mut() {
+    let candidates = backends.values().filter(|backend| backend.state == State::Active);
+    let is_panic = is_panic(threshold, candidates.map(|backend| backend.condition));
+    for backend in backends.values_mut() {
         if !is_panic || backend.condition == Condition::Unknown {
             backend.believe();
         }
     }
     // The lowest tier with anyone to take traffic takes it all.
-    let active = backends.values().filter(|(_, backend)| backend.state == State::Active);
-    let tier_in_use = active.map(|(tier, _)| *tier).min();
-    for (tier, backend) in backends.values_mut() {
-        if backend.state == State::Active && Some(*tier) != tier_in_use {
+    let active = backends.values().filter(|backend| backend.state == State::Active);
+    let tier_in_use = active.map(|backend| backend.tier).min();
+    for backend in backends.values_mut() {
+        if backend.state == State::Active && Some(backend.tier) != tier_in_use {
             backend.state = State::Standby;
         }
     }
-    backends.into_iter().map(|(name, (_, backend))| (name, backend)).collect()
+    backends
 }
 
 /// Whether so few of those that have been asked are up that it is rather the check that fails. Not

@@ -1,10 +1,13 @@
 //! The control API: HTTP on a Unix socket, each request handed to the agent's loop and answered.
 //!
-//! Handlers parse and pass on; what a request means is decided in the loop, one at a time. Every
+//! Handlers parse and pass on; what a request means is decided in the loop, one at a time. Only
+//! events come from the journal, without the loop. Every
 //! error, axum's own included, leaves as a problem document (RFC 9457). The `OpenAPI` document is
 //! made from the handlers and served beside them.
 
 mod connections;
+mod events;
+mod metrics;
 mod problem;
 mod routes;
 
@@ -12,6 +15,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lb_common::api::Problem;
 use thiserror::Error;
@@ -19,6 +23,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
 pub use routes::openapi;
+
+use crate::io::journal::Journal;
+use crate::io::metrics::Scraper;
 
 /// What a client wants of the agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,6 +135,17 @@ pub enum Wanted {
     },
 }
 
+/// Where answers come from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The agent's loop.
+    pub calls: mpsc::Sender<Call>,
+    /// The same, for metrics.
+    pub scraper: Scraper,
+    /// Events.
+    pub journal: Arc<Journal>,
+}
+
 /// The API cannot be served.
 #[derive(Debug, Error)]
 pub enum ApiError {
@@ -173,8 +191,8 @@ pub async fn listen(path: &Path) -> Result<UnixListener, ApiError> {
 ///
 /// # Errors
 /// The listener broke.
-pub async fn serve(listener: UnixListener, calls: mpsc::Sender<Call>) -> io::Result<()> {
-    connections::serve(listener, calls, connections::LIMITS).await
+pub async fn serve(listener: UnixListener, sources: Sources) -> io::Result<()> {
+    connections::serve(listener, sources, connections::LIMITS).await
 }
 
 #[cfg(test)]

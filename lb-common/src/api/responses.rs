@@ -15,7 +15,7 @@ pub struct List<T> {
     /// Always `lb/v1`.
     #[serde(rename = "apiVersion")]
     pub api_version: String,
-    /// `ServiceList`, `BackendList`, `FindingList`.
+    /// `ServiceList`, `BackendList`, `FindingList`, `EventList`.
     pub kind: String,
     /// Generation of the running configuration; each accepted change adds one.
     pub generation: u64,
@@ -305,7 +305,7 @@ pub enum Severity {
 /// An error, RFC 9457.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Stable name: `not_found`, `invalid_request`, `invalid_config`, `conflict`, `internal`.
+    /// Stable name: `not_found`, `invalid_request`, `invalid_config`, `conflict`, `busy`, `internal`.
     #[serde(rename = "type")]
     pub kind: String,
     /// What went wrong, one line.

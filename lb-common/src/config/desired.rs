@@ -4,7 +4,7 @@
 //! printed, stored and compared as JSON.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::string::String;
 use std::time::Duration;
 use std::vec::Vec;
@@ -36,6 +36,8 @@ pub struct Desired {
     pub hash_seed: [u64; 2],
     /// Sizes of the maps.
     pub limits: Limits,
+    /// Where metrics are told, if anywhere.
+    pub metrics: Option<SocketAddr>,
     /// Pools by name.
     pub pools: BTreeMap<String, Pool>,
     /// Services by name.

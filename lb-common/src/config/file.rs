@@ -43,6 +43,9 @@ pub struct ConfigFile {
     /// Sizes of the maps. Changing one needs `lb-agent detach` first.
     #[serde(default)]
     pub limits: LimitsFile,
+    /// Where metrics are told.
+    #[serde(default)]
+    pub metrics: MetricsFile,
     /// Pools of backends.
     #[serde(deserialize_with = "list")]
     pub pools: Vec<PoolFile>,
@@ -130,6 +133,17 @@ pub struct ClusterFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = *limit::HASH_SEED_CHARS.start(), max = *limit::HASH_SEED_CHARS.end()))]
     pub hash_seed: Option<String>,
+}
+
+/// Where metrics are told to Prometheus. `lb-ctl`'s socket has them in any case.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsFile {
+    /// Address and port of `GET /metrics`, such as `127.0.0.1:9417` or `[::1]:9417`. Whoever reaches
+    /// it sees names and counters of everything. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = r"^[0-9A-Fa-f.:\[\]]+:[0-9]{1,5}$"))]
+    pub listen: Option<String>,
 }
 
 /// Sizes of the maps.

@@ -14,12 +14,14 @@ mod values;
 
 use core::ops::RangeInclusive;
 use std::format;
+use std::net::SocketAddr;
 use std::vec::Vec;
 
 use super::desired::{Desired, Icmp, Interface, Limits, Node};
 use super::error::{ConfigError, Findings};
 use super::file::{
-    ClusterFile, ConfigFile, IcmpFile, InterfaceFile, LimitsFile, NodeFile, default, limit,
+    ClusterFile, ConfigFile, IcmpFile, InterfaceFile, LimitsFile, MetricsFile, NodeFile, default,
+    limit,
 };
 use super::host::{Anywhere, Host};
 use super::position::Path;
@@ -58,6 +60,7 @@ fn desired(host: &dyn Host, file: &ConfigFile, findings: &mut Findings) -> Optio
     if let Some(limits) = &limits {
         sizes::sizes(file, limits, findings);
     }
+    let metrics = metrics(&file.metrics, findings);
     let pools = pools::pools(host, file, findings);
     let services = services::services(file, findings);
     Some(Desired {
@@ -65,9 +68,22 @@ fn desired(host: &dyn Host, file: &ConfigFile, findings: &mut Findings) -> Optio
         interfaces: interfaces?,
         hash_seed: hash_seed?,
         limits: limits?,
+        metrics: metrics?,
         pools: pools?,
         services: services?,
     })
+}
+
+/// None if it is wrong; none inside if there is none.
+#[expect(clippy::option_option, reason = "absent is right, and wrong is none at all")]
+fn metrics(file: &MetricsFile, findings: &mut Findings) -> Option<Option<SocketAddr>> {
+    let Some(text) = &file.listen else { return Some(None) };
+    let address: Option<SocketAddr> = text.parse().ok().filter(|at: &SocketAddr| at.port() != 0);
+    if address.is_none() {
+        let message = format!("\"{text}\" is no address and port, such as 127.0.0.1:9417");
+        findings.add(&Path::Root.field("metrics").field("listen"), message);
+    }
+    address.map(Some)
 }
 
 fn node(file: &NodeFile, findings: &mut Findings) -> Option<Node> {

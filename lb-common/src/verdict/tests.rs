@@ -7,17 +7,18 @@ use std::string::String;
 use std::{env, fs};
 
 use super::*;
+use crate::metrics::{Metric, MetricKind};
 
 fn page() -> String {
     let mut page = String::from(
-        "# Counters\n\nThis page is generated from `lb-common/src/verdict.rs`: \
+        "# Counters and metrics\n\nThis page is generated from `lb-common/src/verdict.rs` and `metrics.rs`: \
          `UPDATE_GOLDEN=1 cargo test -p lb-common --all-features` writes it.\n\n\
          Each packet ends for exactly one reason, and each reason has one counter of packets and \
          bytes (of the frame as received). `lb-ctl status -o wide` shows them all.\n\n\
          ## Balancer\n\n| reason | verdict | meaning |\n|---|---|---|\n",
     );
     for reason in Reason::ALL {
-        let verdict = verdict_word(reason.verdict());
+        let verdict = reason.verdict().name();
         writeln!(page, "| `{}` | {verdict} | {} |", reason.name(), reason.help()).unwrap();
     }
     page.push_str(
@@ -33,23 +34,29 @@ fn page() -> String {
          | reason | verdict | meaning |\n|---|---|---|\n",
     );
     for reason in OriginReason::ALL {
-        let verdict = verdict_word(reason.verdict());
+        let verdict = reason.verdict().name();
         writeln!(page, "| `{}` | {verdict} | {} |", reason.name(), reason.help()).unwrap();
+    }
+    page.push_str(
+        "\n## Prometheus\n\n`GET /v1/metrics` on the control socket, and `GET /metrics` at the \
+         address that `metrics.listen` of the configuration names, give these as OpenMetrics text \
+         (the table is `lb-common/src/metrics.rs`). Labels are names of the configuration and the \
+         reasons above, never a client.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for metric in Metric::ALL {
+        let (kind, total) = match metric.kind() {
+            MetricKind::Counter => ("counter", "_total"),
+            MetricKind::Gauge => ("gauge", ""),
+        };
+        let labels = metric.labels().join(", ");
+        let name = metric.name();
+        writeln!(page, "| `{name}{total}` | {kind} | {labels} | {} |", metric.help()).unwrap();
     }
     page
 }
 
-const fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Tx => "tx",
-        Verdict::Redirect => "redirect",
-        Verdict::Drop => "drop",
-    }
-}
-
 #[test]
-fn the_metrics_page_lists_every_reason_and_pin_event() {
+fn the_metrics_page_lists_every_reason_pin_event_and_metric() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, page()).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use lb_common::api::TraceRequest;
+use lb_common::api::{EventsQuery, TraceRequest};
 use lb_common::config::Weight;
 
 use super::{
@@ -87,6 +87,8 @@ pub(crate) enum Request {
     StateImport(Source, bool),
     /// `trace`
     Trace(TraceRequest),
+    /// `events`
+    Events(EventsQuery),
     /// `doctor`
     Doctor,
     /// `completion`
@@ -160,6 +162,7 @@ fn request(command: Command) -> Result<Request, clap::Error> {
             let protocol = proto.name().to_owned();
             Request::Trace(TraceRequest { source: src, destination: dst, protocol })
         }
+        Command::Events { follow, since } => Request::Events(EventsQuery { since, follow }),
         Command::Doctor => Request::Doctor,
         Command::Completion { shell } => Request::Completion(shell),
     })

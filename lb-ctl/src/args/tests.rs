@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
+use lb_common::api::EventsQuery;
 
 use super::{ApplyOptions, Cli, Color, Drain, Format, Request, Source, parse, wants_json};
 use crate::exit::Exit;
@@ -67,6 +68,11 @@ fn every_command_becomes_its_request() {
         ("lb-ctl config diff a.yaml", Request::ConfigDiff(Source::File("a.yaml".into()))),
         ("lb-ctl state export", Request::StateExport),
         ("lb-ctl state import -", Request::StateImport(Source::Stdin, false)),
+        ("lb-ctl events", Request::Events(EventsQuery::default())),
+        (
+            "lb-ctl events --follow --since 7",
+            Request::Events(EventsQuery { since: Some(7), follow: true }),
+        ),
         ("lb-ctl doctor", Request::Doctor),
         ("lb-ctl completion zsh", Request::Completion(clap_complete::Shell::Zsh)),
     ];

@@ -11,6 +11,7 @@
 
 mod agent;
 mod changes;
+mod events;
 mod failures;
 mod forms;
 mod offline;

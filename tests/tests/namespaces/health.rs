@@ -114,7 +114,7 @@ fn a_check_that_fails_everywhere_takes_nothing_out() -> Result<()> {
         agent.reload()?;
         wait_until("all checks to fail", LIMIT, || {
             let log = agent.process.output();
-            Ok((log.matches("down").count() >= 3).then_some(()))
+            Ok((log.matches("backend_down").count() >= 3).then_some(()))
         })?;
         load.wait_for(SOME, LIMIT)?;
         let tally = load.stop()?;

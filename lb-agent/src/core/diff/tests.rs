@@ -104,6 +104,13 @@ fn another_seed_is_told_without_its_value() {
 }
 
 #[test]
+fn the_address_of_metrics_is_compared() {
+    let told = BASE.replace("pools:\n", "metrics: { listen: \"127.0.0.1:9417\" }\npools:\n");
+    let expected = ["~ metrics listen none -> 127.0.0.1:9417"];
+    assert_eq!(lines(&diff(&parse(BASE), &parse(&told))), expected);
+}
+
+#[test]
 fn what_comes_is_listed_before_what_goes() {
     let other = "\
 node: { name: edge-1, encap_source: { ipv4: 10.2.0.2 } }

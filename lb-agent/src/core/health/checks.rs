@@ -72,6 +72,10 @@ pub struct Checked {
     pub since_ns: u64,
     /// The last results, the newest last: [`RESULTS_KEPT`] at most.
     pub results: VecDeque<Last>,
+    /// Results that passed.
+    pub passed: u64,
+    /// Results that did not.
+    pub failed: u64,
     /// The last second of the certificate that was seen last, since 1970.
     pub certificate_end_s: Option<i64>,
     /// When the next probe is due, or was when it is under way.
@@ -146,6 +150,8 @@ impl Checks {
                     machine,
                     since_ns: now_ns,
                     results: VecDeque::new(),
+                    passed: 0,
+                    failed: 0,
                     certificate_end_s: None,
                     next_ns,
                     id,
@@ -190,17 +196,19 @@ impl Checks {
         checked.next_ns += (missed + 1) * interval_ns;
         self.timeline.insert((checked.next_ns, id));
         let outcome = outcome?;
+        let tally = if outcome.passed { &mut checked.passed } else { &mut checked.failed };
+        *tally += 1;
         let from = checked.machine.condition();
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
         checked.certificate_end_s = outcome.certificate_end_s.or(checked.certificate_end_s);
-        let reason = outcome.detail.clone();
         if checked.results.len() == RESULTS_KEPT {
             checked.results.pop_front();
         }
         checked.results.push_back(Last { outcome, at_ns: now_ns });
         let to = changed?;
         checked.since_ns = now_ns;
+        let reason = checked.last().map_or_else(String::new, |last| last.outcome.detail.clone());
         Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
     }
 

@@ -5,14 +5,16 @@
 //! carries one request, which is what `lb-ctl` sends; it ends after a minute ([`LIMITS`])
 //! whatever it does; and when [`CONNECTIONS_MAX`] are open, a new one takes the place of the oldest that the
 //! agent's loop is not working for. Only then, and only if the loop works for all of them, does
-//! the newcomer wait.
+//! the newcomer wait. Who follows events, of whom there are few, keeps its place and stays for as
+//! long as it reads.
 //!
 //! Caller: `api_server::serve`.
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -20,12 +22,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use nix::errno::Errno;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::{Answer, Call, Wanted, routes};
+use super::{Answer, Call, Sources, Wanted, routes};
+use crate::io::journal::{Follower, Taken};
+use crate::io::metrics::ScrapeError;
 
 /// Connections at once: one for each call that may wait for the loop, far below the 1,024
 /// descriptors that a process usually gets.
@@ -46,14 +50,13 @@ pub(super) struct Limits {
     pub(super) connection: Duration,
 }
 
-/// Hands requests of one connection to the agent's loop.
+/// Answers the requests of one connection: from the agent's loop, or from the journal.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    calls: mpsc::Sender<Call>,
-    /// Whether the loop has a call of this connection.
-    is_asking: Arc<AtomicBool>,
-    /// Told when `is_asking` ends.
-    freed: Arc<Notify>,
+    pub(super) sources: Sources,
+    place: Place,
+    /// How far it is, once it follows.
+    following: Arc<OnceLock<Taken>>,
 }
 
 impl Caller {
@@ -61,14 +64,53 @@ impl Caller {
     /// connection keeps its place.
     pub(super) async fn ask(&self, wanted: Wanted) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
-        self.is_asking.store(true, Ordering::Relaxed);
-        let answer = match self.calls.send(Call { wanted, answer }).await {
+        let _kept = self.place.keep();
+        match self.sources.calls.send(Call { wanted, answer }).await {
             Ok(()) => answered.await.ok(),
             Err(_) => None,
-        };
-        self.is_asking.store(false, Ordering::Relaxed);
-        self.freed.notify_one();
-        answer
+        }
+    }
+
+    /// The metrics as text. The connection keeps its place meanwhile.
+    pub(super) async fn metrics(&self) -> Result<String, ScrapeError> {
+        let _kept = self.place.keep();
+        self.sources.scraper.text().await
+    }
+
+    /// Follows the events after a number; none if too many do. The connection keeps its place for as
+    /// long as the second of these lives.
+    pub(super) fn follow(&self, since: Option<u64>) -> Option<(Follower, Kept)> {
+        let follower = self.sources.journal.follow(since)?;
+        // One request a connection: it is set once.
+        let _ = self.following.set(follower.taken());
+        Some((follower, self.place.keep()))
+    }
+}
+
+/// The place of a connection among the open ones.
+#[derive(Clone, Debug, Default)]
+struct Place {
+    /// Whether it must not be given to another.
+    is_kept: Arc<AtomicBool>,
+    /// Told when `is_kept` ends.
+    freed: Arc<Notify>,
+}
+
+impl Place {
+    fn keep(&self) -> Kept {
+        self.is_kept.store(true, Ordering::Relaxed);
+        Kept(self.clone())
+    }
+}
+
+/// Keeps a place for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Kept(Place);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.is_kept.store(false, Ordering::Relaxed);
+        self.0.freed.notify_one();
     }
 }
 
@@ -82,13 +124,13 @@ struct Connections {
 
 struct Connection {
     task: AbortHandle,
-    is_asking: Arc<AtomicBool>,
+    is_kept: Arc<AtomicBool>,
 }
 
 /// Accepts and serves connections until the listener breaks.
 pub(super) async fn serve(
     listener: UnixListener,
-    calls: mpsc::Sender<Call>,
+    sources: Sources,
     limits: Limits,
 ) -> io::Result<()> {
     let mut connections = Connections::default();
@@ -96,7 +138,7 @@ pub(super) async fn serve(
         match listener.accept().await {
             Ok((stream, _)) => {
                 connections.make_room().await;
-                connections.start(stream, &calls, limits);
+                connections.start(stream, &sources, limits);
             }
             Err(error) if is_passing(&error) => {
                 warn!(error = &error as &dyn std::error::Error, "cannot accept a connection");
@@ -123,7 +165,7 @@ impl Connections {
             if self.tasks.len() < CONNECTIONS_MAX {
                 return;
             }
-            let idle = |connection: &Connection| !connection.is_asking.load(Ordering::Relaxed);
+            let idle = |connection: &Connection| !connection.is_kept.load(Ordering::Relaxed);
             let oldest = self.open.iter().position(idle);
             if let Some(connection) = oldest.and_then(|oldest| self.open.remove(oldest)) {
                 debug!("ended the oldest connection: {CONNECTIONS_MAX} were open");
@@ -136,27 +178,34 @@ impl Connections {
         }
     }
 
-    fn start(&mut self, stream: UnixStream, calls: &mpsc::Sender<Call>, limits: Limits) {
-        let is_asking = Arc::new(AtomicBool::new(false));
-        let caller = Caller {
-            calls: calls.clone(),
-            is_asking: Arc::clone(&is_asking),
-            freed: Arc::clone(&self.freed),
-        };
+    fn start(&mut self, stream: UnixStream, sources: &Sources, limits: Limits) {
+        let place = Place { freed: Arc::clone(&self.freed), ..Place::default() };
+        let is_kept = Arc::clone(&place.is_kept);
+        let caller = Caller { sources: sources.clone(), place, following: Arc::default() };
         let task = self.tasks.spawn(serve_one(stream, caller, limits));
-        self.open.push_back(Connection { task, is_asking });
+        self.open.push_back(Connection { task, is_kept });
     }
 }
 
 /// Serves one request. How it ends is the client's business: it has its answer, or has gone.
 async fn serve_one(stream: UnixStream, caller: Caller, limits: Limits) {
+    let following = Arc::clone(&caller.following);
+    let journal = Arc::clone(&caller.sources.journal);
     let service = TowerToHyperService::new(routes::router(caller));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
-    if timeout(limits.connection, connection).await.is_err() {
-        debug!(?limits, "ended a connection that took too long");
+    let mut connection = pin!(connection);
+    let mut stuck_at = None;
+    while timeout(limits.connection, &mut connection).await.is_err() {
+        // Who follows stays, unless it has left events lying for all that time.
+        let taken = following.get().map(Taken::last);
+        if taken.is_none() || taken == stuck_at {
+            debug!(?limits, "ended a connection that took too long");
+            return;
+        }
+        stuck_at = taken.filter(|taken| *taken < journal.last());
     }
 }

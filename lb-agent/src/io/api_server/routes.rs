@@ -20,7 +20,7 @@ use super::connections::Caller;
 use super::problem::ProblemResponse;
 use super::{Answer, Request, Wanted};
 
-type Calls = State<Caller>;
+pub(super) type Calls = State<Caller>;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,7 +45,9 @@ type Calls = State<Caller>;
         export,
         import,
         trace,
-        doctor
+        doctor,
+        super::events::events,
+        super::metrics::metrics
     ),
     components(schemas(Problem))
 )]
@@ -79,6 +81,8 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/state", post(import))
         .route("/v1/trace", post(trace))
         .route("/v1/doctor", get(doctor))
+        .route("/v1/events", get(super::events::events))
+        .route("/v1/metrics", get(super::metrics::metrics))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .fallback(|| async {
             ProblemResponse::new(
@@ -115,7 +119,7 @@ fn answered(answer: Option<Answer>) -> Response {
     }
 }
 
-fn invalid(title: String) -> Response {
+pub(super) fn invalid(title: String) -> Response {
     refused(StatusCode::BAD_REQUEST, title)
 }
 

@@ -1,6 +1,8 @@
 //! The API over a real Unix socket, with a loop behind it that says what it was asked.
 
+mod events;
 mod limits;
+mod metrics;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::*;
+use crate::io::metrics::Scrape;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const JSON: &str = "application/json";
@@ -19,6 +22,8 @@ const JSON: &str = "application/json";
 /// A served socket in a directory that goes with it.
 struct Server {
     socket: PathBuf,
+    journal: Arc<Journal>,
+    scrapes: mpsc::Receiver<Scrape>,
     _dir: TempDir,
 }
 
@@ -59,9 +64,9 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("agent.sock");
         let listener = listen(&socket).await.unwrap();
-        let (calls, called) = mpsc::channel(4);
-        tokio::spawn(serve(listener, calls));
-        (Self { socket, _dir: dir }, called)
+        let (sources, journal, scrapes, called) = sources();
+        tokio::spawn(serve(listener, sources));
+        (Self { socket, journal, scrapes, _dir: dir }, called)
     }
 
     async fn ask(&self, method: &str, path: &str, body: &str) -> Reply {
@@ -80,6 +85,15 @@ impl Server {
         timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
         reply(&text)
     }
+}
+
+/// Sources of answers, with the ends that the loop holds.
+fn sources() -> (Sources, Arc<Journal>, mpsc::Receiver<Scrape>, mpsc::Receiver<Call>) {
+    let (calls, called) = mpsc::channel(4);
+    let (asked, scrapes) = mpsc::channel(4);
+    let journal = Arc::new(Journal::new());
+    let sources = Sources { calls, scraper: Scraper::new(asked), journal: Arc::clone(&journal) };
+    (sources, journal, scrapes, called)
 }
 
 fn reply(text: &str) -> Reply {
@@ -188,7 +202,7 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 20);
+    assert_eq!(routed.len(), 22);
 }
 
 #[tokio::test]

@@ -110,6 +110,12 @@ impl Attachments {
         self.0.values().find(|attachment| attachment.interface == interface)
     }
 
+    /// Name of the interface that `before` tells of, if it was not attached then and is now.
+    pub fn new_since(&self, before: &Before) -> Option<&str> {
+        let attachment = self.0.get(&before.ifindex).filter(|_| before.is_new())?;
+        Some(&attachment.interface)
+    }
+
     /// Whether the program runs on the interface of this index.
     pub fn on(&self, ifindex: u32) -> bool {
         self.0.contains_key(&ifindex)

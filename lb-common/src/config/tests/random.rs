@@ -13,7 +13,8 @@ use super::{BASE, parse};
 use crate::config::Desired;
 use crate::config::file::{
     BackendFile, ClusterFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, IcmpFile,
-    InterfaceFile, LimitsFile, NodeFile, PoolFile, QuicFile, ServiceFile, StatusFile, StatusesFile,
+    InterfaceFile, LimitsFile, MetricsFile, NodeFile, PoolFile, QuicFile, ServiceFile, StatusFile,
+    StatusesFile,
 };
 use crate::config::{Encapsulation, HealthVia, HttpMethod, Mode, Protocol, Scheduler};
 
@@ -117,6 +118,7 @@ fn valid_file() -> impl Strategy<Value = ConfigFile> {
                 interfaces: Vec::from([InterfaceFile { name: "eth0".into(), mode: Mode::Native }]),
                 cluster: ClusterFile { hash_seed },
                 limits: LimitsFile::default(),
+                metrics: MetricsFile::default(),
                 pools,
                 services,
             };

@@ -8,31 +8,31 @@ use super::super::connections::{self, CONNECTIONS_MAX, Limits};
 use super::*;
 
 /// Far less than [`connections::LIMITS`] give: who is answered within it did not wait for them.
-const SOON: Duration = Duration::from_secs(2);
+pub(super) const SOON: Duration = Duration::from_secs(2);
 const HALF_A_BODY: &str =
     "POST /v1/trace HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{";
 const STATUS: &str = "GET /v1/status HTTP/1.1\r\nHost: agent\r\n\r\n";
 
 /// A server without a loop whose limits are over at once.
-async fn impatient() -> (Server, mpsc::Receiver<Call>) {
+pub(super) async fn impatient() -> (Server, mpsc::Receiver<Call>) {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("agent.sock");
     let listener = listen(&socket).await.unwrap();
-    let (calls, called) = mpsc::channel(4);
     let limits = Limits { head: Duration::from_millis(50), connection: Duration::from_millis(100) };
-    tokio::spawn(connections::serve(listener, calls, limits));
-    (Server { socket, _dir: dir }, called)
+    let (sources, journal, scrapes, called) = sources();
+    tokio::spawn(connections::serve(listener, sources, limits));
+    (Server { socket, journal, scrapes, _dir: dir }, called)
 }
 
 /// Connects and sends `text`.
-async fn client(server: &Server, text: &str) -> UnixStream {
+pub(super) async fn client(server: &Server, text: &str) -> UnixStream {
     let mut stream = UnixStream::connect(&server.socket).await.unwrap();
     stream.write_all(text.as_bytes()).await.unwrap();
     stream
 }
 
 /// What the server still sends before it closes the connection.
-async fn rest(mut stream: UnixStream) -> String {
+pub(super) async fn rest(mut stream: UnixStream) -> String {
     let mut text = String::new();
     match timeout(SOON, stream.read_to_string(&mut text)).await.unwrap() {
         Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),

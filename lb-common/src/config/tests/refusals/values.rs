@@ -1,6 +1,20 @@
 //! Rows for values that have the right form and make no sense.
 
-use super::{Row, check};
+use super::{Row, accepted, check, edited, refused};
+
+#[test]
+fn metrics_are_told_at_an_address_and_port() {
+    let listen =
+        |text: &str| edited("pools:\n", &std::format!("metrics: {{ listen: {text} }}\npools:\n"));
+    let desired = accepted(&listen("\"[::1]:9417\""));
+    assert_eq!(desired.metrics, Some("[::1]:9417".parse().unwrap()));
+    for wrong in ["127.0.0.1", "localhost:9417", "127.0.0.1:0", "127.0.0.1:65536"] {
+        let message = std::format!(
+            "metrics.listen: \"{wrong}\" is no address and port, such as 127.0.0.1:9417"
+        );
+        assert!(refused(&listen(wrong)).ends_with(&message), "{}", refused(&listen(wrong)));
+    }
+}
 
 #[test]
 fn wrong_addresses_are_refused_with_their_place() {
