@@ -16,8 +16,8 @@ pub use health::{Health, HealthCounts, HealthResult};
 pub use requests::{ConfigRequest, DetailQuery, DrainRequest, TraceRequest, WeightRequest};
 pub use responses::{
     Backend, Change, ChangeKind, ConfigDiff, ConfigText, DrainStatus, Finding, InterfaceStatus,
-    Item, List, NextHop, NextHopState, Operator, PinStatus, Problem, ProblemItem, ReasonCount,
-    Service, Severity, Status, Trace, TraceStep, Traffic,
+    Item, List, Live, NextHop, NextHopState, Operator, PinStatus, Problem, ProblemItem,
+    ReasonCount, Service, Severity, Status, Trace, TraceStep, Traffic,
 };
 
 /// `apiVersion` of every document.

@@ -18,6 +18,8 @@ mod fragments;
 mod health;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
+#[path = "namespaces/liveness.rs"]
+mod liveness;
 #[path = "namespaces/metrics.rs"]
 mod metrics;
 #[path = "namespaces/origin.rs"]

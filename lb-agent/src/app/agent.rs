@@ -37,6 +37,7 @@ use crate::io::netlink::{Changes, Netlink, Routes, Seen};
 use crate::io::pins::Pins;
 use crate::io::pulse::{Moment, Pulse};
 use crate::io::state_file::{State, StateFile};
+use crate::io::supervisor::Supervisor;
 
 /// Everything the loop owns.
 pub(super) struct Agent {
@@ -46,6 +47,7 @@ pub(super) struct Agent {
     pub(super) journal: Arc<Journal>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) exporter: Exporter,
+    pub(super) supervisor: Supervisor,
     pub(super) pins: Pins,
     pub(super) state_file: StateFile,
     pub(super) netlink: Netlink,
@@ -140,6 +142,7 @@ impl Agent {
             journal: Arc::new(Journal::new()),
             pulse: Arc::new(Pulse::new(Moment::now())),
             exporter: Exporter::new(scraper),
+            supervisor: Supervisor::default(),
             pins,
             state_file,
             netlink,
