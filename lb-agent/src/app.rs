@@ -25,6 +25,7 @@ mod metrics;
 mod next_hops;
 mod program;
 mod socket;
+mod supervision;
 mod sweep;
 mod trace;
 mod views;
@@ -38,7 +39,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
-use tracing::{error, info};
+use tracing::info;
 
 pub use error::AgentError;
 
@@ -47,6 +48,7 @@ use crate::io::metrics::{Scrape, Scraper};
 use crate::io::netlink::Changes;
 use crate::io::probes::{self, Prober};
 use crate::io::pulse::Moment;
+use crate::io::supervisor::Supervisor;
 use agent::Agent;
 use next_hops::Lookout;
 
@@ -97,18 +99,17 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     let (mut agent, changes, mut socket) = Agent::start(options, metrics.clone()).await?;
     // Whoever connected during the start is answered from here on.
     if let Some(listener) = socket.take() {
-        let sources = Sources { calls, scraper: metrics, journal: Arc::clone(&agent.journal) };
-        tokio::spawn(async move {
-            if let Err(error) = api_server::serve(listener, sources).await {
-                error!(%error, "the control API has stopped");
-            }
-        });
+        let (journal, pulse) = (Arc::clone(&agent.journal), Arc::clone(&agent.pulse));
+        let sources = Sources { calls, scraper: metrics, journal, pulse };
+        api_server::spawn(listener, sources)?;
     }
     agent.follow_log();
     agent.keep_exporting().await;
     info!(socket = %socket.path().display(), "ready");
     agent.raise_started();
+    agent.tell_ready();
     let why = turn(&mut agent, Inputs { signals, called, scrapes, changes }).await?;
+    agent.supervisor.stopping();
     agent.raise_stopping(why);
     agent.journal.close(FAREWELL).await;
     // The socket's file goes with the agent; programs, maps and links stay.
@@ -143,10 +144,13 @@ impl Signals {
 }
 
 /// The loop: takes every event in turn, until one of them says to stop; why.
+#[expect(clippy::cognitive_complexity, reason = "the macros of tokio count as branches")]
 async fn turn(agent: &mut Agent, inputs: Inputs) -> Result<&'static str, AgentError> {
     let Inputs { mut signals, mut called, mut scrapes, mut changes } = inputs;
     let mut tick = ticks(NEXT_HOP_REFRESH);
     let mut sweep_tick = ticks(SWEEP);
+    let feeding = Supervisor::watchdog_interval();
+    let mut feed_tick = ticks(feeding.unwrap_or(NEXT_HOP_REFRESH));
     let (prober, mut finished) = Prober::start()?;
     let mut batch = Vec::new();
     let mut lookout = Lookout::default();
@@ -169,12 +173,19 @@ async fn turn(agent: &mut Agent, inputs: Inputs) -> Result<&'static str, AgentEr
                 agent.force_drains();
                 agent.sweep();
                 agent.watch_drains();
+                agent.tell_status();
             }
+            // Here and nowhere else: a loop that hangs must not be taken for one that runs.
+            _ = feed_tick.tick(), if feeding.is_some() => agent.supervisor.feed_watchdog(),
             _ = tick.tick() => {
                 lookout.refresh(agent);
                 agent.keep_exporting().await;
             }
-            _ = signals.hangup.recv() => agent.reload().await,
+            _ = signals.hangup.recv() => {
+                agent.supervisor.reloading();
+                agent.reload().await;
+                agent.tell_ready();
+            }
             _ = signals.terminate.recv() => return Ok("SIGTERM"),
             _ = signals.interrupt.recv() => return Ok("SIGINT"),
         }

@@ -21,4 +21,5 @@ pub mod pins;
 pub mod probes;
 pub mod pulse;
 pub mod state_file;
+pub mod supervisor;
 mod sys;

@@ -19,9 +19,9 @@ pub use events::{Event, EventKind, EventsQuery};
 pub use health::{Health, HealthCounts, HealthHistory, HealthResult, HealthStep, HealthTrial};
 pub use requests::{ConfigRequest, DetailQuery, DrainRequest, TraceRequest, WeightRequest};
 pub use responses::{
-    Backend, DrainStatus, Finding, InterfaceStatus, Item, List, NextHop, NextHopState, Operator,
-    PinStatus, Problem, ProblemItem, ReasonCount, Service, Severity, Status, Trace, TraceStep,
-    Traffic,
+    Backend, DrainStatus, Finding, InterfaceStatus, Item, List, Live, NextHop, NextHopState,
+    Operator, PinStatus, Problem, ProblemItem, ReasonCount, Service, Severity, Status, Trace,
+    TraceStep, Traffic,
 };
 
 /// `apiVersion` of every document.

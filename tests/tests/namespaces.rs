@@ -20,6 +20,8 @@ mod health;
 mod health_kinds;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
+#[path = "namespaces/liveness.rs"]
+mod liveness;
 #[path = "namespaces/metrics.rs"]
 mod metrics;
 #[path = "namespaces/origin.rs"]

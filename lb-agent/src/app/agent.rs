@@ -40,6 +40,7 @@ use crate::io::pins::Pins;
 use crate::io::probes::ThisHost;
 use crate::io::pulse::{Moment, Pulse};
 use crate::io::state_file::{State, StateFile};
+use crate::io::supervisor::Supervisor;
 
 /// Everything the loop owns.
 pub(super) struct Agent {
@@ -49,6 +50,7 @@ pub(super) struct Agent {
     pub(super) journal: Arc<Journal>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) exporter: Exporter,
+    pub(super) supervisor: Supervisor,
     pub(super) pins: Pins,
     pub(super) state_file: StateFile,
     /// Configurations that were in force.
@@ -153,6 +155,7 @@ impl Agent {
             journal: Arc::new(Journal::new()),
             pulse: Arc::new(Pulse::new(Moment::now())),
             exporter: Exporter::new(scraper),
+            supervisor: Supervisor::default(),
             pins,
             state_file,
             history,

@@ -20,10 +20,12 @@ use crate::core::way::{Link, LinkKind, Way};
 use crate::io::api_server::Answer;
 use crate::io::maps::MapsError;
 use crate::io::pins::mode_name;
+use crate::io::pulse::Moment;
 
 /// The agent as a whole.
 pub(super) fn status(agent: &Agent) -> Answer {
     let counters = agent.datapath.maps.reason_counters().map_err(|error| unreadable(&error))?;
+    let liveness = agent.pulse.liveness(Moment::now());
     let status = Status {
         node: agent.desired.node.name.clone(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -32,6 +34,8 @@ pub(super) fn status(agent: &Agent) -> Answer {
         config_file: agent.options.config.display().to_string(),
         layout_version: LAYOUT_VERSION,
         pin_dir: agent.pins.root().display().to_string(),
+        last_loop_at: rfc3339(liveness.last),
+        loop_lag_ms: u64::try_from(liveness.lag.as_millis()).unwrap_or(u64::MAX),
         adopted: agent.datapath.adopted,
         health: health::counts(agent),
         interfaces: interfaces(agent),

@@ -1,12 +1,13 @@
 //! The control API: HTTP on a Unix socket, each request handed to the agent's loop and answered.
 //!
 //! Handlers parse and pass on; what a request means is decided in the loop, one at a time. Only
-//! events come from the journal, without the loop. Every
+//! events and liveness are told without the loop, and all of it on a thread of its own. Every
 //! error, axum's own included, leaves as a problem document (RFC 9457). The `OpenAPI` document is
 //! made from the handlers and served beside them.
 
 mod connections;
 mod events;
+mod live;
 mod metrics;
 mod problem;
 mod routes;
@@ -16,16 +17,20 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use lb_common::api::Problem;
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
+use tracing::error;
 
 pub use routes::openapi;
 
 use crate::io::journal::Journal;
 use crate::io::metrics::Scraper;
+use crate::io::pulse::Pulse;
 
 /// What a client wants of the agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -144,6 +149,8 @@ pub struct Sources {
     pub scraper: Scraper,
     /// Events.
     pub journal: Arc<Journal>,
+    /// Whether the loop is alive.
+    pub pulse: Arc<Pulse>,
 }
 
 /// The API cannot be served.
@@ -193,6 +200,23 @@ pub async fn listen(path: &Path) -> Result<UnixListener, ApiError> {
 /// The listener broke.
 pub async fn serve(listener: UnixListener, sources: Sources) -> io::Result<()> {
     connections::serve(listener, sources, connections::LIMITS).await
+}
+
+/// Serves the API on a thread of its own, so that events, metrics and whether the loop is alive are
+/// told while that is busy, or hangs.
+///
+/// # Errors
+/// There can be no thread, or no event loop for it.
+pub fn spawn(listener: UnixListener, sources: Sources) -> io::Result<()> {
+    let listener = listener.into_std()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let run = async move { serve(UnixListener::from_std(listener)?, sources).await };
+    let until_broken = move || {
+        if let Err(error) = runtime.block_on(run) {
+            error!(error = &error as &dyn std::error::Error, "the control API has stopped");
+        }
+    };
+    thread::Builder::new().name("api".to_owned()).spawn(until_broken).map(drop)
 }
 
 #[cfg(test)]

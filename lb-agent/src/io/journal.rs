@@ -66,7 +66,7 @@ impl Journal {
     /// The events after a number, or all there are.
     pub fn list(&self, since: Option<u64>) -> List<Event> {
         let ring = self.ring();
-        let Page { lost, events } = ring.after(since.unwrap_or(0), usize::MAX);
+        let Page { lost, events, .. } = ring.after(since.unwrap_or(0), usize::MAX);
         // Who asks for what there is has missed nothing.
         let lost = lost.filter(|_| since.is_some());
         List {
@@ -95,6 +95,11 @@ impl Journal {
     /// Number of the last event.
     pub fn last(&self) -> u64 {
         self.news.borrow().last
+    }
+
+    /// Generation that the last event speaks of.
+    pub fn generation(&self) -> u64 {
+        self.ring().generation()
     }
 
     /// Ends every follower once it has the last event; waits a moment for that.
@@ -166,11 +171,11 @@ impl Follower {
     }
 
     fn take(&mut self) -> Vec<Event> {
-        let Page { lost, mut events } = self.journal.ring().after(self.taken.last(), PAGE_EVENTS);
+        let page = self.journal.ring().after(self.taken.last(), PAGE_EVENTS);
+        let Page { lost, missing, mut events } = page;
         let lost = lost.filter(|_| self.stage != Stage::Beginning);
         if let Some(lost) = lost {
-            let missed = lost.sequence.saturating_sub(self.taken.last());
-            self.journal.lost.fetch_add(missed, Ordering::Relaxed);
+            self.journal.lost.fetch_add(missing, Ordering::Relaxed);
             if self.stage == Stage::Following {
                 self.stage = Stage::Ended;
                 return vec![lost];

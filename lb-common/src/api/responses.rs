@@ -29,7 +29,7 @@ pub struct Item<T> {
     /// Always `lb/v1`.
     #[serde(rename = "apiVersion")]
     pub api_version: String,
-    /// `Status`, `Service`, `Backend`, `Trace`, `Config`, `ConfigDiff`.
+    /// `Status`, `Live`, `Service`, `Backend`, `Trace`, `Config`, `ConfigDiff`.
     pub kind: String,
     /// Generation of the running configuration; each accepted change adds one.
     pub generation: u64,
@@ -54,6 +54,12 @@ pub struct Status {
     pub layout_version: u32,
     /// Where the pins are.
     pub pin_dir: String,
+    /// When the agent's loop came round last, RFC 3339.
+    #[serde(default)]
+    pub last_loop_at: String,
+    /// The longest that it came late in the last minute or two, ms: what a command may have to wait.
+    #[serde(default)]
+    pub loop_lag_ms: u64,
     /// Whether the maps of an earlier agent were adopted at the start.
     pub adopted: bool,
     /// What checks say of the backends that are checked.
@@ -74,6 +80,17 @@ pub struct Status {
     pub reasons: Vec<ReasonCount>,
     /// What needs the operator's attention, one sentence each; empty when all is well.
     pub warnings: Vec<String>,
+}
+
+/// `GET /v1/live`: answered without the agent's loop, so also while that hangs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Live {
+    /// When the loop came round last, RFC 3339; about once a second.
+    pub last_loop_at: String,
+    /// How long ago that was, ms.
+    pub last_loop_age_ms: u64,
+    /// The longest that it came late in the last minute or two, ms.
+    pub loop_lag_ms: u64,
 }
 
 /// The flow table: while a slot is in transition, its flows are pinned to their backends.

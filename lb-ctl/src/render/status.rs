@@ -8,6 +8,9 @@ use super::table::{Cell, Palette, Table, Tone, facts};
 use super::{LocalItem, View};
 use crate::error::plural;
 
+/// A loop that is so late is worth a word: a command may wait as long.
+const LATE_MS: u64 = 100;
+
 impl View for Item<Status> {
     fn text(&self, wide: bool, palette: Palette) -> String {
         let status = &self.item;
@@ -54,10 +57,14 @@ fn health(HealthCounts { up, down, unknown }: HealthCounts) -> String {
 
 fn header(status: &Status, generation: u64) -> String {
     let adopted = if status.adopted { ", adopted the maps of an earlier agent" } else { "" };
+    let late = match status.loop_lag_ms {
+        0..LATE_MS => String::new(),
+        late => format!(", its loop up to {late} ms late"),
+    };
     let counted = |count: usize, noun: &str| format!("{count} {noun}{}", plural(count));
     facts(&[
         ("Node", status.node.clone()),
-        ("Agent", format!("{}, pid {}", status.agent_version, status.pid)),
+        ("Agent", format!("{}, pid {}{late}", status.agent_version, status.pid)),
         ("Started", format!("{}{adopted}", status.started_at)),
         ("Configuration", format!("{}, generation {generation}", status.config_file)),
         (

@@ -97,7 +97,8 @@ pub(crate) fn status() -> Value {
         "Status",
         &json!({
             "node": "edge-1", "agent_version": env!("CARGO_PKG_VERSION"), "pid": 42,
-            "started_at": "2025-11-20T22:00:00Z", "config_file": "/etc/lb/edge.yaml",
+            "started_at": "2025-11-20T22:00:00Z",
+            "last_loop_at": "2025-11-20T22:10:00Z", "loop_lag_ms": 2, "config_file": "/etc/lb/edge.yaml",
             "layout_version": 1, "pin_dir": "/sys/fs/bpf/lb", "adopted": false,
             "health": {"up": 0, "down": 0, "unknown": 0}, "interfaces": [], "services": 1, "pools": 1,
             "backends": 2, "map_memory_bytes": 1024, "reasons": [forwarded], "warnings": [],

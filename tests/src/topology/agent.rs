@@ -32,6 +32,8 @@ pub struct AgentFiles {
     pub state_dir: PathBuf,
     /// The agent's program, if it is not the one that was built.
     pub program: Option<PathBuf>,
+    /// Variables for its environment.
+    pub environment: Vec<(String, String)>,
 }
 
 impl AgentFiles {
@@ -43,6 +45,7 @@ impl AgentFiles {
             pin_dir: Path::new(BPFFS).join(format!("lb-{name}")),
             state_dir: dir.join(format!("{name}-state")),
             program: None,
+            environment: Vec::new(),
         }
     }
 
@@ -110,6 +113,7 @@ impl Agent {
         let program = files.program.clone().map_or_else(|| binary("lb-agent"), Ok)?;
         let mut command = host.command(program);
         files.run_arguments(&mut command);
+        command.envs(files.environment.iter().cloned());
         let process = Process::spawn(command, &files.name, log_dir)?;
         let mut agent = Self { files, process, host: host.clone() };
         wait_until("the agent to answer", START_LIMIT, || {

@@ -23,20 +23,29 @@ fn configuration(is_exported: bool) -> String {
     if is_exported { text.replacen("pools:\n", &metrics, 1) } else { text }
 }
 
-fn ask(mut stream: impl Read + Write, path: &str) -> Result<String> {
+/// Whatever the control socket answers, head and body.
+pub(super) fn ask(agent: &Agent, path: &str) -> Result<String> {
+    answer(UnixStream::connect(&agent.files.socket)?, path)
+}
+
+fn answer(mut stream: impl Read + Write, path: &str) -> Result<String> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn expect_ok(answer: String) -> Result<String> {
     ensure!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     Ok(answer)
 }
 
 fn on_the_socket(agent: &Agent) -> Result<String> {
-    ask(UnixStream::connect(&agent.files.socket)?, "/v1/metrics")
+    expect_ok(ask(agent, "/v1/metrics")?)
 }
 
 fn over_tcp(topology: &Topology) -> Result<String> {
-    topology.balancer.enter(|| ask(TcpStream::connect(ADDRESS)?, "/metrics"))?
+    expect_ok(topology.balancer.enter(|| answer(TcpStream::connect(ADDRESS)?, "/metrics"))??)
 }
 
 /// The value of the sample of this name and these labels.

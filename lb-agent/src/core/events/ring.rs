@@ -24,6 +24,8 @@ pub struct Ring {
 pub struct Page {
     /// Says which are missing in front of the others.
     pub lost: Option<Event>,
+    /// How many these are.
+    pub missing: u64,
     /// In order.
     pub events: Vec<Event>,
 }
@@ -64,15 +66,16 @@ impl Ring {
         let wanted = since.saturating_add(1).max(self.first);
         let events = self.events.iter().skip_while(|event| event.sequence < wanted);
         let events: Vec<_> = events.take(most).cloned().collect();
-        let lost = (wanted < oldest).then(|| lost(wanted, oldest - 1, events.first())).flatten();
-        Page { lost, events }
+        let missing = oldest.saturating_sub(wanted);
+        let lost = (missing > 0).then(|| lost(wanted, missing, events.first())).flatten();
+        Page { lost, missing, events }
     }
 }
 
 /// The event that stands for those that are gone. Its number is that of the last of them.
-fn lost(first: u64, last: u64, next: Option<&Event>) -> Option<Event> {
+fn lost(first: u64, count: u64, next: Option<&Event>) -> Option<Event> {
     let Event { at, generation, .. } = next?;
-    let count = last - first + 1;
+    let last = first + count - 1;
     let plural = if count == 1 { "" } else { "s" };
     let reason = format!("{count} event{plural} lost: only the last {RING_EVENTS} are kept");
     let occurrence =

@@ -187,6 +187,7 @@ fn the_ring_says_what_it_has_lost() {
     let ring = filled(RING_EVENTS + 10);
     let page = ring.after(104, 2);
     assert_eq!(numbers(&page), [110, 111]);
+    assert_eq!((page.missing, ring.after(0, 1).missing), (5, 10), "of this run alone");
     let lost = page.lost.unwrap();
     assert_eq!((lost.kind, lost.sequence), (EventKind::EventsLost, 109));
     assert_eq!((lost.from.as_deref(), lost.to.as_deref()), (Some("105"), Some("109")));

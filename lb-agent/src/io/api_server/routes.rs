@@ -47,6 +47,7 @@ pub(super) type Calls = State<Caller>;
         trace,
         doctor,
         super::events::events,
+        super::live::live,
         super::metrics::metrics
     ),
     components(schemas(Problem))
@@ -82,6 +83,7 @@ pub(super) fn router(caller: Caller) -> Router {
         .route("/v1/trace", post(trace))
         .route("/v1/doctor", get(doctor))
         .route("/v1/events", get(super::events::events))
+        .route("/v1/live", get(super::live::live))
         .route("/v1/metrics", get(super::metrics::metrics))
         .route("/openapi.json", get(|| async { Json(openapi()) }))
         .fallback(|| async {

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::io::metrics::Scrape;
+use crate::io::pulse::Moment;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const JSON: &str = "application/json";
@@ -90,9 +91,11 @@ impl Server {
 /// Sources of answers, with the ends that the loop holds.
 fn sources() -> (Sources, Arc<Journal>, mpsc::Receiver<Scrape>, mpsc::Receiver<Call>) {
     let (calls, called) = mpsc::channel(4);
-    let (asked, scrapes) = mpsc::channel(4);
+    let (wanted, scrapes) = mpsc::channel(4);
     let journal = Arc::new(Journal::new());
-    let sources = Sources { calls, scraper: Scraper::new(asked), journal: Arc::clone(&journal) };
+    let pulse = Arc::new(Pulse::new(Moment::now()));
+    let shared = Arc::clone(&journal);
+    let sources = Sources { calls, scraper: Scraper::new(wanted), journal: shared, pulse };
     (sources, journal, scrapes, called)
 }
 
@@ -202,7 +205,26 @@ fn the_openapi_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
 
     assert_eq!(documented, routed);
-    assert_eq!(routed.len(), 22);
+    assert_eq!(routed.len(), 23);
+}
+
+#[tokio::test]
+async fn a_loop_that_hangs_is_told_without_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("agent.sock");
+    let (sources, journal, scrapes, _called) = sources();
+    let pulse = Arc::clone(&sources.pulse);
+    spawn(listen(&socket).await.unwrap(), sources).unwrap();
+    let server = Server { socket, journal, scrapes, _dir: dir };
+    let live = server.ask("GET", "/v1/live", "").await;
+    assert_eq!((live.status, &live.body["kind"]), (200, &json!("Live")), "{live:?}");
+
+    let now = Moment::now();
+    let early = now.monotonic_ns.saturating_sub(60_000_000_000);
+    pulse.beat(Moment { monotonic_ns: early, ..now }, Duration::ZERO);
+    let (kind, title) = problem(&server.ask("GET", "/v1/live", "").await, 503);
+    assert_eq!(kind, "internal");
+    assert!(title.starts_with("the agent's loop has not come round for 6"), "{title}");
 }
 
 #[tokio::test]

@@ -96,6 +96,8 @@ fn status() -> Status {
         config_file: "/etc/lb/edge.yaml".to_owned(),
         layout_version: 1,
         pin_dir: "/sys/fs/bpf/lb/v1".to_owned(),
+        last_loop_at: "2025-11-20T22:10:00Z".to_owned(),
+        loop_lag_ms: 2,
         adopted: true,
         health: HealthCounts { up: 3, down: 1, unknown: 0 },
         interfaces: vec![InterfaceStatus {
@@ -112,6 +114,12 @@ fn status() -> Status {
         reasons: vec![reason("forwarded", "tx", 12_345), reason("no_backend", "drop", 0)],
         warnings: vec!["health checks are not running".to_owned()],
     }
+}
+
+#[test]
+fn a_loop_that_is_late_is_told() {
+    let late = item(Status { loop_lag_ms: 250, ..status() }).text(false, Palette::PLAIN);
+    assert!(late.contains("pid 42, its loop up to 250 ms late\n"), "{late}");
 }
 
 #[test]
