@@ -26,7 +26,8 @@ const FIRST: usize = 100;
 const SETTLED: Duration = Duration::from_secs(30);
 
 /// Watches an agent for so many seconds: nanoseconds of processor time for each of them, and with that
-/// the share of a core in percent, and resident MiB.
+/// the share of a core in percent, and what
+/// is in memory.
 ///
 /// # Errors
 /// The network or the agent cannot be set up, or the backends are not found up.
@@ -53,7 +54,12 @@ pub fn measure(seconds: usize) -> Result<Row> {
     }
     let row = Row::alone(NAME, &series).context("no seconds, no figures")?;
     let core_percent = row.ns_median / 1e7;
-    let more = vec![("core_percent", core_percent), ("resident_mib", resident_mib(&agent)?)];
+    let (own_mib, maps_mib) = resident_mib(&agent)?;
+    let more = vec![
+        ("core_percent", core_percent),
+        ("resident_mib", own_mib),
+        ("resident_maps_mib", maps_mib),
+    ];
     Ok(Row { more, ..row })
 }
 
@@ -73,18 +79,24 @@ fn processor_ns(agent: &Agent) -> Result<f64> {
     Ok(sum)
 }
 
-/// Memory of the agent that is in RAM: its own, since the maps are the kernel's and shared.
-fn resident_mib(agent: &Agent) -> Result<f64> {
-    let path = format!("/proc/{}/status", agent.process.pid());
+/// Memory in RAM that is the agent's own, and that of the maps which it has mapped and touched: these
+/// are the kernel's, and there without an agent. Both in MiB.
+fn resident_mib(agent: &Agent) -> Result<(f64, f64)> {
+    let path = format!("/proc/{}/smaps", agent.process.pid());
     let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-    let kib = |field: &str| {
-        let line = text.lines().find(|line| line.starts_with(field));
-        let value = line.and_then(|line| line.split_whitespace().nth(1));
-        value.and_then(|value| value.parse::<f64>().ok())
-    };
-    let anonymous = kib("RssAnon:").context("no RssAnon")?;
-    let file = kib("RssFile:").context("no RssFile")?;
-    Ok((anonymous + file) / 1024.0)
+    let (mut own_kib, mut maps_kib, mut is_map) = (0.0, 0.0, false);
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        if first.contains('-') {
+            is_map = line.ends_with("bpf-map");
+        } else if first == "Rss:" {
+            let kib: f64 = words.next().context("no size behind Rss")?.parse()?;
+            *(if is_map { &mut maps_kib } else { &mut own_kib }) += kib;
+        }
+    }
+    ensure!(own_kib > 0.0, "no memory in {path}");
+    Ok((own_kib / 1024.0, maps_kib / 1024.0))
 }
 
 fn configuration() -> String {
