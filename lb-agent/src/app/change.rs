@@ -15,6 +15,7 @@ use tracing::error;
 use super::agent::{Agent, Prepared, text_hash};
 use super::history::Source;
 use super::interfaces::{Interfaces, absences};
+use super::metrics::Address;
 use super::next_hops::destinations;
 use super::program::Programs;
 use super::{AgentError, events, flows, health, history, views};
@@ -209,7 +210,8 @@ impl Agent {
         let naming = Arc::new(Naming::of(desired, &self.observed)?);
         let prepared =
             self.prepare((desired, &naming), &overrides, &conditions, (&seen.ways, &links))?;
-        Ok(Considered { interfaces, seen, overrides, checks, prepared })
+        let address = self.exporter.consider(desired.metrics).await?;
+        Ok(Considered { interfaces, seen, overrides, checks, address, prepared })
     }
 
     /// Makes a configuration that has been thought through the running one; the number of changes.
@@ -219,13 +221,12 @@ impl Agent {
         text: String,
         source: Source,
     ) -> Result<usize, AgentError> {
-        let Considered { interfaces, seen, overrides, checks, prepared } = considered;
+        let Considered { interfaces, seen, overrides, checks, address, prepared } = considered;
         let changes = diff(&self.desired, &desired).len();
         let is_new = text != self.text;
         let is_changed = changes > 0 || overrides != self.state.overrides;
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
-        let address = self.exporter.consider(desired.metrics).await?;
         let attached = self.attach_all(&desired, &interfaces)?;
         let generation = self.state.generation + u64::from(is_changed);
         let state = State { generation, overrides, configuration: text_hash(&text) };
@@ -306,6 +307,8 @@ pub(super) struct Considered {
     seen: Seen,
     overrides: Overrides,
     checks: Checks,
+    /// Where metrics are told.
+    address: Address,
     prepared: Prepared,
 }
 
