@@ -194,13 +194,13 @@ impl Checks {
         let changed =
             checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
         checked.certificate_end_s = outcome.certificate_end_s.or(checked.certificate_end_s);
-        let reason = outcome.detail.clone();
         if checked.results.len() == RESULTS_KEPT {
             checked.results.pop_front();
         }
         checked.results.push_back(Last { outcome, at_ns: now_ns });
         let to = changed?;
         checked.since_ns = now_ns;
+        let reason = checked.last().map_or_else(String::new, |last| last.outcome.detail.clone());
         Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
     }
 
