@@ -108,6 +108,8 @@ pub(super) struct Prepared {
     ops: Vec<Op>,
     /// What the program must be loaded with for the maps as they will be.
     pub(super) settings: Settings,
+    /// Whether checks found more than this acts on.
+    pub(super) is_behind: bool,
 }
 
 impl Prepared {
@@ -262,7 +264,7 @@ impl Agent {
         let settings = Settings::of(desired).reaching(target.backends.values());
         let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
         let derived = Derived { effective, naming: Arc::clone(naming), tables };
-        Ok(Prepared { derived, ops, settings })
+        Ok(Prepared { derived, ops, settings, is_behind: false })
     }
 
     /// The same for the running configuration and what is known of its backends.
@@ -274,7 +276,8 @@ impl Agent {
     ) -> Result<Prepared, AgentError> {
         let acted = Acted::on(&self.health, &self.derived.effective);
         let running = (&self.desired, &self.derived.naming);
-        self.prepare(running, overrides, &acted.conditions, (ways, links))
+        let prepared = self.prepare(running, overrides, &acted.conditions, (ways, links))?;
+        Ok(Prepared { is_behind: acted.is_behind, ..prepared })
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that

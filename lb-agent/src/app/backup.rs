@@ -1,14 +1,12 @@
 //! What one agent knows and another has to be told: as one document, out and in.
 
-use lb_common::api::{ConfigDiff, Problem, StateBackup};
+use lb_common::api::{Problem, StateBackup};
 use serde::Deserialize as _;
-use tracing::info;
 
 use super::agent::{Agent, time_of_day};
 use super::change::refused;
 use super::history::Source;
 use super::views::{self, rfc3339};
-use crate::core::diff::diff;
 use crate::core::overrides::Overrides;
 use crate::io::api_server::Answer;
 
@@ -36,12 +34,8 @@ impl Agent {
         let parsed = self.options.parsed(&origin, &backup.configuration);
         let desired = parsed.map_err(Problem::from)?;
         let considered = self.consider_with(&desired, &overrides).await.map_err(refused)?;
-        let changes = diff(&self.desired, &desired);
         let moves = self.moves(&self.moved(&desired, &considered));
-        let text = backup.configuration.clone();
-        self.change_to((desired, considered), text, Source::Import).map_err(refused)?;
-        self.reload_failure = None;
-        info!(origin, generation = self.state.generation, "backup imported");
-        views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: true })
+        let text = &backup.configuration;
+        self.change_and_tell((desired, considered), moves, text, Source::Import)
     }
 }

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use lb_common::api::{ConfigDiff, ConfigRequest, EventKind, Move, Problem};
+use lb_common::api::{Change, ConfigDiff, ConfigRequest, EventKind, Move, Problem};
 use lb_common::config::{Desired, Weight};
 use tracing::error;
 
@@ -24,7 +24,7 @@ use crate::core::events::of_override;
 use crate::core::health::Checks;
 use crate::core::moves::{Moved, moved};
 use crate::core::naming::Naming;
-use crate::core::overrides::{Change, Overrides};
+use crate::core::overrides::{Change as Command, Overrides};
 use crate::io::api_server::{Answer, Request};
 use crate::io::files;
 use crate::io::netlink::Seen;
@@ -44,7 +44,7 @@ impl Agent {
             Request::Weight { pool, name, weight } => self.set_weight(&pool, &name, weight),
             Request::Drain { pool, name, request } => self.drain(&pool, &name, &request),
             Request::Undrain { pool, name } => {
-                self.override_backend(&pool, &name, Change::Drain(None))
+                self.override_backend(&pool, &name, Command::Drain(None))
             }
             Request::Config => views::config(self),
             Request::History => history::list(self),
@@ -89,7 +89,7 @@ impl Agent {
     /// The agent's own file is the truth, as at a start: nothing is too much.
     async fn reload_as(&mut self, desired: Desired, text: String) -> Result<usize, AgentError> {
         let considered = self.consider(&desired).await?;
-        self.change_to((desired, considered), text, Source::Reload)
+        Ok(self.change_to((desired, considered), text, Source::Reload)?.len())
     }
 
     /// How much of the pools' hash space a configuration moves.
@@ -115,10 +115,10 @@ impl Agent {
                 views::problem("invalid_request", 400, title)
             })
         });
-        self.override_backend(pool, name, Change::Weight(checked.transpose()?))
+        self.override_backend(pool, name, Command::Weight(checked.transpose()?))
     }
 
-    pub(super) fn override_backend(&mut self, pool: &str, name: &str, change: Change) -> Answer {
+    pub(super) fn override_backend(&mut self, pool: &str, name: &str, change: Command) -> Answer {
         views::known_backend(self, pool, name)?;
         self.put_override(pool, name, change).map_err(refused)?;
         views::backend(self, pool, name)
@@ -129,7 +129,7 @@ impl Agent {
         &mut self,
         pool: &str,
         name: &str,
-        change: Change,
+        change: Command,
     ) -> Result<(), AgentError> {
         let overrides = self.state.overrides.with(pool, name, change);
         if overrides == self.state.overrides {
@@ -160,15 +160,24 @@ impl Agent {
 
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
-        let before = self.state.generation;
         let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
         let considered = self.consider(&desired).await.map_err(refused)?;
         let in_pools = self.moved(&desired, &considered);
         limit_moves(&in_pools, request.max_moved_percent).map_err(refused)?;
-        let changes = diff(&self.desired, &desired);
         let moves = self.moves(&in_pools);
-        let text = request.text.clone();
-        self.change_to((desired, considered), text, Source::Apply).map_err(refused)?;
+        self.change_and_tell((desired, considered), moves, &request.text, Source::Apply)
+    }
+
+    /// Puts what a client has sent in force, and says what that changes.
+    pub(super) fn change_and_tell(
+        &mut self,
+        considered: (Desired, Considered),
+        moves: Vec<Move>,
+        text: &str,
+        source: Source,
+    ) -> Answer {
+        let before = self.state.generation;
+        let changes = self.change_to(considered, text.to_owned(), source).map_err(refused)?;
         self.reload_failure = None;
         self.raise_configured(EventKind::ConfigApplied, before, changes.len());
         views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: true })
@@ -214,17 +223,17 @@ impl Agent {
         Ok(Considered { interfaces, seen, overrides, checks, address, prepared })
     }
 
-    /// Makes a configuration that has been thought through the running one; the number of changes.
-    pub(super) fn change_to(
+    /// Makes a configuration that has been thought through the running one; what that changes.
+    fn change_to(
         &mut self,
         (desired, considered): (Desired, Considered),
         text: String,
         source: Source,
-    ) -> Result<usize, AgentError> {
+    ) -> Result<Vec<Change>, AgentError> {
         let Considered { interfaces, seen, overrides, checks, address, prepared } = considered;
-        let changes = diff(&self.desired, &desired).len();
+        let changes = diff(&self.desired, &desired);
         let is_new = text != self.text;
-        let is_changed = changes > 0 || overrides != self.state.overrides;
+        let is_changed = !changes.is_empty() || overrides != self.state.overrides;
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
         let attached = self.attach_all(&desired, &interfaces)?;
@@ -244,7 +253,7 @@ impl Agent {
         self.note(absences(&interfaces));
         self.interfaces = interfaces;
         if is_new {
-            self.keep_version(source, changes);
+            self.keep_version(source, changes.len());
         }
         Ok(changes)
     }

@@ -7,7 +7,6 @@ use lb_common::api::{DrainRequest, DrainStatus};
 use tracing::error;
 
 use super::agent::Agent;
-use super::flows;
 use super::views::rfc3339;
 use crate::core::drain::Drain;
 use crate::core::events::of_drained;
@@ -73,13 +72,12 @@ pub(super) fn status(agent: &Agent, pool: &str, name: &str) -> Option<DrainStatu
     let now_s = now_s();
     let is_done = progress.is_done();
     let left_s = progress.left_s().filter(|_| !is_done && !drain.forced);
-    let index = agent.derived.naming.ids.backend(pool, name);
     Some(DrainStatus {
         state: drain.phase(&progress, now_s).name().to_owned(),
         since: (drain.since_s > 0).then(|| time(drain.since_s)),
         deadline: drain.deadline_s.map(time),
         force_at_deadline: drain.force,
-        flows_left: flows::flows_of(agent, index),
+        flows_left: progress.flows(),
         flows_ended_per_s: progress.flows_per_s(),
         estimated_end: left_s.map(|left_s| time(now_s.saturating_add(left_s))),
     })

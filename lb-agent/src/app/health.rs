@@ -9,7 +9,6 @@ use lb_common::config::Desired;
 use tracing::error;
 
 use super::agent::Agent;
-use crate::core::effective::Acted;
 use crate::core::events::of_health;
 use crate::core::health::{Checks, believed};
 use crate::io::clock;
@@ -58,10 +57,12 @@ impl Agent {
         }
         let links = self.interfaces.indices();
         let prepared = self.prepare_anew(&self.state.overrides, &self.ways, &links);
-        match prepared.and_then(|prepared| self.commit(prepared)) {
-            Ok(()) => {
-                self.health_pending = Acted::on(&self.health, &self.derived.effective).is_behind;
-            }
+        let written = prepared.and_then(|prepared| {
+            let is_behind = prepared.is_behind;
+            self.commit(prepared).map(|()| is_behind)
+        });
+        match written {
+            Ok(is_behind) => self.health_pending = is_behind,
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "cannot act on what checks found");
             }

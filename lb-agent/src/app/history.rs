@@ -22,7 +22,8 @@ pub(super) enum Source {
 }
 
 impl Source {
-    const fn name(self) -> &'static str {
+    /// The name in the history and in the log.
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Reload => "reload",

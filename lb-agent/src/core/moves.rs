@@ -4,6 +4,7 @@
 //! file that lost half of its backends is more often a mistake than a wish.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lb_common::abi::BackendIndex;
 use lb_common::config::{Desired, Pool, Scheduler};
@@ -46,8 +47,11 @@ pub fn moved(before: (&Desired, &Tables), after: (&Desired, &Tables)) -> Vec<Mov
         let tables = (before.1.slots(name), after.1.slots(name));
         let of_slots = u32::try_from(tables.1.len()).unwrap_or(u32::MAX);
         let same_slots = tables.0.len() == tables.1.len() && by_client(old) == by_client(new);
-        let slots = if same_slots {
-            let elsewhere = elsewhere(name, old, new, after.1);
+        let elsewhere = elsewhere(name, old, new, after.1);
+        let slots = if Arc::ptr_eq(&tables.0, &tables.1) && elsewhere.is_empty() {
+            // Most pools, in most changes.
+            0
+        } else if same_slots {
             let pairs = tables.0.iter().zip(tables.1.iter());
             let moves = pairs.filter(|(old, new)| {
                 old.current() != BackendIndex::NONE
