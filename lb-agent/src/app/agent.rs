@@ -102,6 +102,13 @@ pub(super) struct Derived {
     pub(super) tables: Tables,
 }
 
+impl Derived {
+    /// Nothing but the names.
+    fn of_names(naming: Naming) -> Self {
+        Self { naming: Arc::new(naming), ..Self::default() }
+    }
+}
+
 /// A change that has been thought through and not yet carried out.
 pub(super) struct Prepared {
     derived: Derived,
@@ -131,7 +138,6 @@ impl Agent {
         capabilities::check()?;
         let state_file = StateFile::new(&options.state_dir)?;
         let state = state_file.load()?;
-        let history = History::of(&options.state_dir);
         // Before anything is loaded: another agent may be listening.
         let socket = Socket::listen(&options.socket).await?;
         let (netlink, changes) = Netlink::connect().await?;
@@ -148,9 +154,9 @@ impl Agent {
         }
         let attachments = Attachments::adopt(&pins)?;
         let observed = datapath.maps.observe()?;
-        let naming = Arc::new(Naming::of(&desired, &observed)?);
-        let derived = Derived { naming, ..Derived::default() };
+        let derived = Derived::of_names(Naming::of(&desired, &observed)?);
         let mut agent = Self {
+            history: History::of(&options.state_dir),
             options,
             host,
             started_at: time_of_day(),
@@ -160,7 +166,6 @@ impl Agent {
             supervisor: Supervisor::default(),
             pins,
             state_file,
-            history,
             netlink,
             datapath,
             settings,

@@ -20,7 +20,7 @@ use super::next_hops::destinations;
 use super::program::Programs;
 use super::{AgentError, events, flows, health, history, views};
 use crate::core::diff::diff;
-use crate::core::events::of_override;
+use crate::core::events::{of_override, of_overrides};
 use crate::core::health::Checks;
 use crate::core::moves::{Moved, moved};
 use crate::core::naming::Naming;
@@ -176,10 +176,11 @@ impl Agent {
         text: &str,
         source: Source,
     ) -> Answer {
-        let before = self.state.generation;
+        let (before, overrides) = (self.state.generation, self.state.overrides.clone());
         let changes = self.change_to(considered, text.to_owned(), source).map_err(refused)?;
         self.reload_failure = None;
         self.raise_configured(EventKind::ConfigApplied, before, changes.len());
+        self.raise_all(of_overrides(&self.desired, &overrides, &self.state.overrides));
         views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: true })
     }
 

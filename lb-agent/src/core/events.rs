@@ -8,9 +8,10 @@ mod ring;
 mod ways;
 
 use lb_common::api::{Event, EventKind};
+use lb_common::config::{Backend, Desired};
 
 use super::health::{Condition, Transition};
-use super::overrides::Override;
+use super::overrides::{Override, Overrides};
 
 pub use pools::of_pools;
 pub use ring::{Page, RING_EVENTS, Ring};
@@ -98,6 +99,18 @@ pub fn of_override(
         drain.map(|(kind, reason)| Occurrence::new(kind, object_of(pool, backend), reason)),
     );
     seen
+}
+
+/// Commands that came or went with a configuration, on the backends that it has.
+pub fn of_overrides(desired: &Desired, before: &Overrides, after: &Overrides) -> Vec<Occurrence> {
+    let backends = desired.pools.iter().flat_map(|(pool, spec)| {
+        spec.backends.iter().map(move |(name, spec)| (pool.as_str(), name.as_str(), spec))
+    });
+    let of_backend = |(pool, name, spec): (&str, &str, &Backend)| {
+        let (before, after) = (before.of(pool, name), after.of(pool, name));
+        of_override((pool, name), spec.weight.value(), &before, &after)
+    };
+    backends.flat_map(of_backend).collect()
 }
 
 /// A drain that has come to its end.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use lb_common::config::Weight;
+
 use super::*;
 use crate::core::drain::Drain;
 use crate::core::effective::{EffectivePool, effective};
@@ -69,6 +71,22 @@ fn each_command_on_a_backend_is_told_once() {
     for (before, after, expected) in rows {
         assert_eq!(words(&of_override(("web", "b"), 100, &before, &after)), expected);
     }
+}
+
+#[test]
+fn commands_that_come_with_a_configuration_are_told_of_the_backends_it_has() {
+    let desired = desired("[{ name: web, backends: [{ name: b, address: 10.3.0.1 }] }]", "[]");
+    let plain = Overrides::default();
+    let command = |backend| plain.with("web", backend, Change::Weight(Weight::new(7)));
+    let told =
+        |before: &Overrides, after: &Overrides| words(&of_overrides(&desired, before, after));
+    let (known, gone) = (command("b"), command("gone"));
+    assert_eq!(told(&plain, &known), ["weight_changed backend web/b 100 -> 7: by command"]);
+    assert_eq!(
+        told(&known, &plain),
+        ["weight_changed backend web/b 7 -> 100: by command: as configured"]
+    );
+    assert_eq!(told(&gone, &plain), Vec::<String>::new());
 }
 
 #[test]
