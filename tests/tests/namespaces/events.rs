@@ -79,7 +79,7 @@ fn every_change_of_state_is_followed_with_its_reason() -> Result<()> {
         follower.wait_for("drain_taken_back", "backend web/origin3", "by command")?;
 
         let file = topology.dir().join("new.yaml");
-        std::fs::write(&file, checked([WEIGHT, WEIGHT, 7]))?;
+        std::fs::write(&file, checked([WEIGHT, WEIGHT, 60]))?;
         let generation = agent.generation()?;
         agent.ctl(&["config", "apply", "--yes", &file.display().to_string()])?;
         let applied = follower.wait_for("config_applied", "configuration", "1 change")?;
