@@ -62,7 +62,14 @@ fn question(address: SocketAddr, kind: HealthKind) -> Probe {
         via: HealthVia::Direct,
     };
     let (pool, backend) = ("web".to_owned(), "web-1".to_owned());
-    Probe { id: ProbeId::default(), pool, backend, address, check: Arc::new(check) }
+    Probe {
+        id: ProbeId::default(),
+        pool,
+        backend,
+        address,
+        check: Arc::new(check),
+        report_port: None,
+    }
 }
 
 /// Time of processors that the thread of this name has had.

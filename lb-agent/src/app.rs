@@ -162,6 +162,7 @@ async fn turn(agent: &mut Agent, inputs: Inputs) -> Result<&'static str, AgentEr
             }
             Some(scrape) = scrapes.recv() => drop(scrape.send(agent.snapshot())),
             () = until(agent.next_probe()) => agent.send_probes(&prober),
+            () = until(agent.next_decision()) => agent.decide_again(),
             _ = finished.recv_many(&mut batch, RESULTS_AT_ONCE) => {
                 agent.take_results(batch.drain(..));
             }

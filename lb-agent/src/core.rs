@@ -1,6 +1,6 @@
 //! What the agent decides, as pure functions and plain values.
 //!
-//! [`desired`](lb_common::config::Desired) x [`overrides`] -> [`effective`] -> [`target`] -> [`plan`]:
+//! [`desired`](lb_common::config::Desired) x [`overrides`] x [`health`] -> [`steering`] -> [`target`] -> [`plan`]:
 //! configuration and operator commands give effective weights; with the ways to the backends these
 //! give the contents the maps should have; and the difference to what they hold is an ordered list
 //! of operations. Nothing here reads a clock, a file or a socket, or knows tokio or aya.
@@ -19,6 +19,7 @@ pub mod rotation;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod settings;
+pub mod steering;
 pub mod sweep;
 pub mod tables;
 pub mod target;

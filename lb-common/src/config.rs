@@ -18,9 +18,10 @@ mod read;
 mod validate;
 
 pub use desired::{
-    Backend, Desired, DnsCheck, DnsRcode, DnsRecord, Encapsulation, ExecCheck, ExecUser, GrpcCheck,
-    HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, Icmp, Interface, Limits, Mode, Node,
-    Pool, Protocol, Scheduler, Service, StatusRange, Statuses, TlsCheck, Trust, Weight,
+    Adapt, AtStart, Backend, Desired, DnsCheck, DnsRcode, DnsRecord, Encapsulation, ExecCheck,
+    ExecUser, Failover, GrpcCheck, HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, Icmp,
+    Interface, Limits, Mode, Node, Pool, Protocol, Scheduler, Service, StatusRange, Statuses,
+    TlsCheck, Trust, Weight,
 };
 pub use error::{ConfigError, Problem};
 pub use host::{Anywhere, Host};

@@ -17,13 +17,14 @@ use super::socket::Socket;
 use super::sweep::Transitions;
 use super::{AgentError, RunOptions};
 use crate::core::drain::Drains;
-use crate::core::effective::{Acted, EffectivePool, effective};
+use crate::core::effective::EffectivePool;
 use crate::core::events::{of_pools, of_ways};
-use crate::core::health::{Checks, Conditions};
+use crate::core::health::Checks;
 use crate::core::naming::Naming;
 use crate::core::overrides::Overrides;
 use crate::core::plan::{Op, carry_out, plan, resting_after};
 use crate::core::settings::Settings;
+use crate::core::steering::Steering;
 use crate::core::tables::Tables;
 use crate::core::target::{Ways, keep_leaving, mark_down, target};
 use crate::core::way::below_vlans;
@@ -83,6 +84,8 @@ pub(super) struct Agent {
     pub(super) drains: Drains,
     /// Checks, and what they found.
     pub(super) health: Checks,
+    /// Whether a write has failed, so that the maps are neither as before nor as decided.
+    pub(super) is_torn: bool,
     /// Whether they found something that the maps do not say yet.
     pub(super) health_pending: bool,
     /// Why the last reload was refused.
@@ -96,16 +99,23 @@ pub(super) struct Agent {
 /// What follows from configuration and overrides.
 #[derive(Clone, Default)]
 pub(super) struct Derived {
-    pub(super) effective: BTreeMap<String, EffectivePool>,
+    pub(super) steering: Steering,
     /// Follows from the configuration alone, and stays until another one is in force.
     pub(super) naming: Arc<Naming>,
     pub(super) tables: Tables,
 }
 
 impl Derived {
-    /// Nothing but the names.
-    fn of_names(naming: Naming) -> Self {
-        Self { naming: Arc::new(naming), ..Self::default() }
+    /// What the maps of an earlier agent tell.
+    fn adopt(desired: &Desired, observed: &Image) -> Result<Self, AgentError> {
+        let naming = Arc::new(Naming::of(desired, observed)?);
+        let steering = Steering::adopt(desired, &naming.ids, observed);
+        Ok(Self { steering, naming, ..Self::default() })
+    }
+
+    /// Who takes new flows, by pool.
+    pub(super) const fn effective(&self) -> &BTreeMap<String, EffectivePool> {
+        self.steering.pools()
     }
 }
 
@@ -115,8 +125,6 @@ pub(super) struct Prepared {
     ops: Vec<Op>,
     /// What the program must be loaded with for the maps as they will be.
     pub(super) settings: Settings,
-    /// Whether checks found more than this acts on.
-    pub(super) is_behind: bool,
 }
 
 impl Prepared {
@@ -133,8 +141,7 @@ impl Agent {
         options: RunOptions,
         scraper: Scraper,
     ) -> Result<(Self, Changes, Socket), AgentError> {
-        let text = files::read(&options.config)?;
-        let desired = options.parsed(&options.config.display().to_string(), &text)?;
+        let (desired, text) = options.configuration()?;
         capabilities::check()?;
         let state_file = StateFile::new(&options.state_dir)?;
         let state = state_file.load()?;
@@ -154,7 +161,7 @@ impl Agent {
         }
         let attachments = Attachments::adopt(&pins)?;
         let observed = datapath.maps.observe()?;
-        let derived = Derived::of_names(Naming::of(&desired, &observed)?);
+        let derived = Derived::adopt(&desired, &observed)?;
         let mut agent = Self {
             history: History::of(&options.state_dir),
             options,
@@ -183,6 +190,7 @@ impl Agent {
             resting: BTreeSet::new(),
             drains: Drains::default(),
             health: Checks::default(),
+            is_torn: false,
             health_pending: false,
             reload_failure: None,
             refused: 0,
@@ -198,7 +206,7 @@ impl Agent {
     /// cannot. A new link runs on maps that do not know their services yet, and passes all.
     #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     fn take_over(&mut self) -> Result<(), AgentError> {
-        self.health = self.checks_for(&self.desired);
+        self.health = self.checks_at_start();
         let interfaces = self.interfaces.clone();
         let stored = self.state.clone();
         let overrides = stored.overrides.kept_for(&self.desired);
@@ -253,23 +261,21 @@ impl Agent {
     pub(super) fn prepare(
         &self,
         (desired, naming): (&Desired, &Arc<Naming>),
-        overrides: &Overrides,
-        conditions: &Conditions,
+        steering: Steering,
         (ways, links): (&Ways, &BTreeSet<u32>),
     ) -> Result<Prepared, AgentError> {
-        let effective = effective(desired, overrides, conditions);
         let ids = &naming.ids;
         let mut tables = self.derived.tables.clone();
-        tables.update(desired, &effective, ids)?;
+        tables.update(desired, steering.pools(), ids)?;
         let ways = &below_vlans(ways, links);
         let mut target = target(desired, ids, &tables, ways, links);
-        mark_down(&mut target, ids, &effective);
+        mark_down(&mut target, ids, steering.pools());
         let pinned = self.pinned(&target);
         keep_leaving(&mut target, &self.observed, &pinned, ways, &desired.limits);
         let settings = Settings::of(desired).reaching(target.backends.values());
         let ops = plan(&self.observed, &target, &desired.limits, &self.resting)?;
-        let derived = Derived { effective, naming: Arc::clone(naming), tables };
-        Ok(Prepared { derived, ops, settings, is_behind: false })
+        let derived = Derived { steering, naming: Arc::clone(naming), tables };
+        Ok(Prepared { derived, ops, settings })
     }
 
     /// The same for the running configuration and what is known of its backends.
@@ -279,10 +285,8 @@ impl Agent {
         ways: &Ways,
         links: &BTreeSet<u32>,
     ) -> Result<Prepared, AgentError> {
-        let acted = Acted::on(&self.health, &self.derived.effective);
         let running = (&self.desired, &self.derived.naming);
-        let prepared = self.prepare(running, overrides, &acted.conditions, (ways, links))?;
-        Ok(Prepared { is_behind: acted.is_behind, ..prepared })
+        self.prepare(running, self.decide(overrides), (ways, links))
     }
 
     /// Writes a prepared change to the maps. Should a write fail, the maps are read again, so that
@@ -291,16 +295,18 @@ impl Agent {
         let before = self.observed.clone();
         for op in &prepared.ops {
             if let Err(error) = self.datapath.maps.execute(op) {
+                self.is_torn = true;
                 self.observed = self.datapath.maps.observe()?;
                 self.open_windows(&before);
                 return Err(error.into());
             }
             carry_out(&mut self.observed, op);
         }
+        self.is_torn = false;
         let Prepared { derived, ops, .. } = prepared;
         self.resting = resting_after(&self.resting, &before, &self.observed, &ops);
         let was = std::mem::replace(&mut self.derived, derived);
-        self.raise_all(of_pools(&was.effective, &self.derived.effective));
+        self.raise_all(of_pools(was.effective(), self.derived.effective()));
         if ops.iter().any(|op| matches!(op, Op::PutPool { .. })) {
             self.open_windows(&before);
         }
@@ -309,6 +315,12 @@ impl Agent {
 }
 
 impl RunOptions {
+    /// What the agent's own file says, and its text.
+    pub(super) fn configuration(&self) -> Result<(Desired, String), AgentError> {
+        let text = files::read(&self.config)?;
+        Ok((self.parsed(&self.config.display().to_string(), &text)?, text))
+    }
+
     /// What the text of a configuration says, if this host has all that it names.
     pub(super) fn parsed(&self, origin: &str, text: &str) -> Result<Desired, ConfigError> {
         config::parse_on(&ThisHost { exec_checks: self.exec_checks }, origin, text)

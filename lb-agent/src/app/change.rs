@@ -67,10 +67,7 @@ impl Agent {
     /// Reads the configuration file again. Whatever is wrong with it, the running state stays.
     pub(super) async fn reload(&mut self) {
         let before = self.state.generation;
-        let origin = self.options.config.display().to_string();
-        let read = files::read(&self.options.config).map_err(AgentError::from);
-        let parsed = read.and_then(|text| Ok((self.options.parsed(&origin, &text)?, text)));
-        let outcome = match parsed {
+        let outcome = match self.options.configuration() {
             Ok((desired, text)) => self.reload_as(desired, text).await,
             Err(error) => Err(error),
         };
@@ -215,11 +212,10 @@ impl Agent {
         let seen = self.netlink.look(&destinations, &self.routes).await?;
         let overrides = overrides.kept_for(desired);
         let checks = self.checks_for(desired);
-        let conditions = checks.conditions();
         let links = interfaces.indices();
         let naming = Arc::new(Naming::of(desired, &self.observed)?);
-        let prepared =
-            self.prepare((desired, &naming), &overrides, &conditions, (&seen.ways, &links))?;
+        let steering = self.decide_for(desired, &overrides, &checks);
+        let prepared = self.prepare((desired, &naming), steering, (&seen.ways, &links))?;
         let address = self.exporter.consider(desired.metrics).await?;
         Ok(Considered { interfaces, seen, overrides, checks, address, prepared })
     }

@@ -11,19 +11,65 @@ use tracing::error;
 use super::agent::Agent;
 use crate::core::events::of_health;
 use crate::core::health::{Checks, believed};
+use crate::core::overrides::Overrides;
+use crate::core::steering::Steering;
 use crate::io::clock;
 use crate::io::probes::{Finished, Prober};
 
-pub(super) use views::{certificate_warnings, condition_name, counts, history, is_panic, list};
+pub(super) use views::{
+    certificate_warnings, condition_name, counts, history, is_panic, list, spared,
+};
+
+/// The least time between two decisions that time alone asks for: what cannot be written is not tried
+/// over and over.
+const DECISION_PAUSE: Duration = Duration::from_millis(100);
 
 impl Agent {
     /// The checks that a configuration wants. Of a backend that was not checked until now, its entry
     /// in the maps is believed.
     pub(super) fn checks_for(&self, desired: &Desired) -> Checks {
-        let believed = believed(desired, &self.derived.naming.ids, &self.observed);
+        self.checks_from(desired, false)
+    }
+
+    /// The same when the agent starts.
+    pub(super) fn checks_at_start(&self) -> Checks {
+        self.checks_from(&self.desired, true)
+    }
+
+    fn checks_from(&self, desired: &Desired, is_start: bool) -> Checks {
+        let believed = believed(desired, &self.derived.naming.ids, &self.observed, is_start);
         let mut checks = self.health.clone();
         checks.configure(desired, |pool, name| believed.of(pool, name), clock::precise_ns());
         checks
+    }
+
+    /// Who is to take new flows, as the running configuration and its checks have it.
+    pub(super) fn decide(&self, overrides: &Overrides) -> Steering {
+        self.decide_for(&self.desired, overrides, &self.health)
+    }
+
+    /// The same for another configuration, and its checks.
+    pub(super) fn decide_for(
+        &self,
+        desired: &Desired,
+        overrides: &Overrides,
+        checks: &Checks,
+    ) -> Steering {
+        let now_ns = clock::precise_ns();
+        let known = |pool: &str, backend: &str| checks.known(pool, backend, now_ns);
+        self.derived.steering.decide(desired, overrides, known, now_ns)
+    }
+
+    /// How long it is until time alone changes who takes traffic.
+    pub(super) fn next_decision(&self) -> Option<Duration> {
+        let wait_ns = self.derived.steering.next_ns()?.saturating_sub(clock::precise_ns());
+        Some(Duration::from_nanos(wait_ns).max(DECISION_PAUSE))
+    }
+
+    /// Time has come to look again at who takes traffic.
+    pub(super) fn decide_again(&mut self) {
+        self.health_pending = true;
+        self.apply_health();
     }
 
     /// How long it is until a probe is due.
@@ -55,14 +101,19 @@ impl Agent {
         if !self.health_pending {
             return;
         }
-        let links = self.interfaces.indices();
-        let prepared = self.prepare_anew(&self.state.overrides, &self.ways, &links);
-        let written = prepared.and_then(|prepared| {
-            let is_behind = prepared.is_behind;
-            self.commit(prepared).map(|()| is_behind)
-        });
+        let steering = self.decide(&self.state.overrides);
+        let written = if steering.pools() == self.derived.steering.pools() && !self.is_torn {
+            // What is remembered may have changed all the same.
+            self.derived.steering = steering;
+            Ok(())
+        } else {
+            let links = self.interfaces.indices();
+            let running = (&self.desired, &self.derived.naming);
+            let prepared = self.prepare(running, steering, (&self.ways, &links));
+            prepared.and_then(|prepared| self.commit(prepared))
+        };
         match written {
-            Ok(is_behind) => self.health_pending = is_behind,
+            Ok(()) => self.health_pending = self.derived.steering.is_behind(),
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "cannot act on what checks found");
             }

@@ -96,7 +96,7 @@ impl Agent {
             Ok((name.clone(), counter.unwrap_or_default()))
         });
         let active = |pool: &str| {
-            let pool = self.derived.effective.get(pool).into_iter().flat_map(BTreeMap::values);
+            let pool = self.derived.effective().get(pool).into_iter().flat_map(BTreeMap::values);
             pool.filter(|backend| backend.state == State::Active).count()
         };
         let pools = self.desired.pools.keys();
@@ -135,7 +135,7 @@ impl Agent {
         name: &str,
         pool: &Pool,
     ) -> Result<(), MapsError> {
-        let effective = self.derived.effective.get(name);
+        let effective = self.derived.effective().get(name);
         let count = |index| self.datapath.maps.backend_counter(index);
         for backend in pool.backends.keys() {
             let index = self.derived.naming.ids.backend(name, backend);

@@ -91,7 +91,7 @@ fn warnings(agent: &Agent) -> Vec<String> {
     }
     warnings.extend(health::certificate_warnings(agent));
     for (pool, spec) in &agent.desired.pools {
-        if active(agent.derived.effective.get(pool)) == 0 {
+        if active(agent.derived.effective().get(pool)) == 0 {
             warnings.push(format!("pool {pool} has no backend that takes new flows"));
         }
         if spec.health.is_some() && !agent.health.is_checked(pool) && !spec.backends.is_empty() {
@@ -102,6 +102,13 @@ fn warnings(agent: &Agent) -> Vec<String> {
         if health::is_panic(agent, pool) {
             warnings.push(format!(
                 "pool {pool}: too few backends are up for its checks to be believed, and all are used"
+            ));
+        }
+        let spared = health::spared(agent, pool);
+        if spared > 0 {
+            warnings.push(format!(
+                "pool {pool}: {spared} backends fail their checks and are used, since no more than {} % may be out",
+                spec.failover.max_ejected
             ));
         }
         for (name, backend) in &spec.backends {
@@ -146,7 +153,7 @@ fn service_view(
         Some(index) => agent.datapath.maps.service_counter(index)?,
         None => Counter::default(),
     };
-    let pool = agent.derived.effective.get(&service.pool);
+    let pool = agent.derived.effective().get(&service.pool);
     Ok(Service {
         name: name.to_owned(),
         vip: service.vip,
@@ -217,7 +224,7 @@ fn backend_view(
         Some(index) => agent.datapath.maps.backend_counter(index)?,
         None => Counter::default(),
     };
-    let effective = agent.derived.effective.get(pool).and_then(|pool| pool.get(name));
+    let effective = agent.derived.effective().get(pool).and_then(|pool| pool.get(name));
     let by_command = agent.state.overrides.of(pool, name);
     Ok(Backend {
         pool: pool.to_owned(),

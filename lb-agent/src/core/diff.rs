@@ -146,6 +146,12 @@ fn pool(before: &Pool, after: &Pool) -> Vec<String> {
     if before.health != after.health {
         details.0.push("health".to_owned());
     }
+    if before.failover != after.failover {
+        details.0.push("failover".to_owned());
+    }
+    if before.adapt != after.adapt {
+        details.0.push("adapt".to_owned());
+    }
     details.0
 }
 

@@ -1,15 +1,12 @@
-//! Configuration x overrides x health: which backends take new flows, and with what weight.
-
-mod recovery;
+//! What a backend is to do: the result of each decision of [`super::steering`].
 
 use std::collections::BTreeMap;
 
-use lb_common::config::{Backend, Desired, Pool, Weight};
+use lb_common::config::{Backend, Desired, Weight};
 
-use super::health::{Condition, Conditions};
+use super::health::{Condition, Conditions, Known};
 use super::overrides::Overrides;
-
-pub use recovery::{Acted, is_panic_in_force};
+use super::steering::Steering;
 
 /// What a backend does, as `lb-ctl` shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,7 +15,7 @@ pub enum State {
     Active,
     /// Ready, but a lower tier takes all traffic.
     Standby,
-    /// Drained by command.
+    /// Drained by command, or by its own report.
     Draining,
     /// Drained by command, and the flows that were left at the deadline ended: nothing is sent to it.
     Drained,
@@ -50,7 +47,8 @@ impl State {
 pub struct Effective {
     /// What it does.
     pub state: State,
-    /// The weight in force where it takes new flows; 0 while it is drained.
+    /// The weight in force where it takes new flows, after slow start and what servers report; 0 while
+    /// it is drained.
     pub weight: Weight,
     /// What its checks say.
     pub condition: Condition,
@@ -59,6 +57,8 @@ pub struct Effective {
     /// Whether anything is sent to it, flows that it has included: unless its checks speak against
     /// it, and are believed, or its flows were ended by command.
     pub usable: bool,
+    /// Whether it fails its checks and is used all the same, because as many as may be are out already.
+    pub spared: bool,
 }
 
 impl Effective {
@@ -79,69 +79,19 @@ impl Effective {
 /// The backends of one pool by name.
 pub type EffectivePool = BTreeMap<String, Effective>;
 
-/// Every pool by name.
+/// Every pool by name, if nothing is remembered of earlier decisions and this is all that checks know.
 pub fn effective(
     desired: &Desired,
     overrides: &Overrides,
     conditions: &Conditions,
 ) -> BTreeMap<String, EffectivePool> {
-    desired
-        .pools
-        .iter()
-        .map(|(name, pool)| (name.clone(), effective_pool(name, pool, overrides, conditions)))
-        .collect()
-}
-
-fn effective_pool(
-    pool_name: &str,
-    pool: &Pool,
-    overrides: &Overrides,
-    conditions: &Conditions,
-) -> EffectivePool {
-    let on_its_own = |(name, backend): (&String, &Backend)| {
-        let (state, weight) = by_command(pool_name, name, backend, overrides);
-        let condition = conditions.of(pool_name, name);
-        let (tier, usable) = (backend.tier, state != State::Drained);
-        (name.clone(), Effective { state, weight, condition, tier, usable })
-    };
-    let mut backends: EffectivePool = pool.backends.iter().map(on_its_own).collect();
-    let threshold = pool.health.as_ref().map_or(0, |health| health.panic_threshold);
-    let candidates = backends.values().filter(|backend| backend.state == State::Active);
-    let is_panic = is_panic(threshold, candidates.map(|backend| backend.condition));
-    for backend in backends.values_mut() {
-        if !is_panic || backend.condition == Condition::Unknown {
-            backend.believe();
-        }
-    }
-    // The lowest tier with anyone to take traffic takes it all.
-    let active = backends.values().filter(|backend| backend.state == State::Active);
-    let tier_in_use = active.map(|backend| backend.tier).min();
-    for backend in backends.values_mut() {
-        if backend.state == State::Active && Some(backend.tier) != tier_in_use {
-            backend.state = State::Standby;
-        }
-    }
-    backends
-}
-
-/// Whether so few of those that have been asked are up that it is rather the check that fails. Not
-/// before most have been asked: at the start nobody is up.
-fn is_panic(threshold_percent: u8, conditions: impl Iterator<Item = Condition>) -> bool {
-    let (mut up, mut down, mut unknown) = (0, 0, 0);
-    for condition in conditions {
-        match condition {
-            Condition::Up => up += 1,
-            Condition::Down => down += 1,
-            Condition::Unknown => unknown += 1,
-        }
-    }
-    let asked = up + down;
-    down > 0 && unknown < asked && up * 100 < usize::from(threshold_percent) * asked
+    let known = |pool: &str, backend: &str| Known::of(conditions.of(pool, backend));
+    Steering::default().decide(desired, overrides, known, 0).into_pools()
 }
 
 impl Effective {
     /// Takes its condition for true.
-    fn believe(&mut self) {
+    pub(super) fn believe(&mut self) {
         self.usable &= self.condition == Condition::Up;
         if self.state != State::Active {
             return;
@@ -155,7 +105,12 @@ impl Effective {
 }
 
 /// State and weight as the configuration and commands say.
-fn by_command(pool: &str, name: &str, backend: &Backend, overrides: &Overrides) -> (State, Weight) {
+pub(super) fn by_command(
+    pool: &str,
+    name: &str,
+    backend: &Backend,
+    overrides: &Overrides,
+) -> (State, Weight) {
     let by_command = overrides.of(pool, name);
     let weight = by_command
         .weight

@@ -4,19 +4,24 @@
 //! that is checked. What a condition means for traffic is [`super::effective`]'s to say.
 
 mod checks;
+mod damping;
 mod machine;
+mod report;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lb_common::abi::BackendEntry;
-use lb_common::config::{Backend, Desired};
+use lb_common::config::{AtStart, Backend, Desired};
 use lb_common::image::Image;
 
 use super::ids::Ids;
 use super::target::outer_destination;
 
 pub use checks::{Checked, Checks, Last, Probe, ProbeId, RESULTS_KEPT, Transition};
+pub use damping::{Damping, Hold};
 pub use machine::Machine;
+pub use report::{Load, Report};
 
 /// What is known of a backend.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -51,6 +56,43 @@ pub struct Outcome {
     pub took_ns: u64,
     /// The last second of the server's certificate, since 1970, if one was seen.
     pub certificate_end_s: Option<i64>,
+    /// What the server reported of itself, if it was asked and said something.
+    pub report: Option<Report>,
+}
+
+/// What decisions need to know of a backend.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Known {
+    /// What its checks say.
+    pub condition: Condition,
+    /// When they began to, on the monotonic clock.
+    pub since_ns: u64,
+    /// Whether it is down, passed its last check, and nothing keeps it from coming up.
+    pub is_rising: bool,
+    /// What it reports of itself.
+    pub load: Load,
+    /// How long its answers take, averaged.
+    pub answer_ns: Option<u64>,
+}
+
+impl Known {
+    /// Nothing but a condition.
+    pub fn of(condition: Condition) -> Self {
+        Self { condition, ..Self::default() }
+    }
+}
+
+impl Default for Known {
+    /// Somebody who is not checked.
+    fn default() -> Self {
+        Self {
+            condition: Condition::Up,
+            since_ns: 0,
+            is_rising: false,
+            load: Load::default(),
+            answer_ns: None,
+        }
+    }
 }
 
 /// Conditions by pool and name. Who is not in it is up, or not checked.
@@ -73,23 +115,37 @@ impl Conditions {
 }
 
 /// What the maps say of the backends of a configuration: those that are used, at the address that they
-/// have there, are up. Of all others nothing is known, so that one result decides, and nothing is
+/// have there, are up, unless the agent starts and their pool says that nobody is before its first
+/// result. Of all others nothing is known, so that one result decides, and nothing is
 /// sent to them before.
-pub fn believed<'a>(desired: &'a Desired, ids: &Ids, observed: &Image) -> Conditions {
+pub fn believed<'a>(
+    desired: &'a Desired,
+    ids: &Ids,
+    observed: &Image,
+    is_start: bool,
+) -> Conditions {
     let names = desired.pools.iter().flat_map(|(pool, spec)| {
         let of_backend = move |(name, backend): (&'a String, &'a Backend)| {
-            (pool.as_str(), name.as_str(), backend.address)
+            (pool.as_str(), name.as_str(), backend.address, spec.failover.at_start)
         };
         spec.backends.iter().map(of_backend)
     });
-    let condition = |pool, name, address| {
+    let condition = |pool, name, address, at_start| {
         let entry = ids.backend(pool, name).and_then(|index| observed.backends.get(&index));
         let is_used = |entry: &BackendEntry| {
             entry.flags & BackendEntry::USABLE != 0 && outer_destination(entry) == address
         };
-        if entry.is_some_and(is_used) { Condition::Up } else { Condition::Unknown }
+        let adopts = !is_start || at_start == AtStart::Adopt;
+        if adopts && entry.is_some_and(is_used) { Condition::Up } else { Condition::Unknown }
     };
-    names.map(|(pool, name, address)| (pool, name, condition(pool, name, address))).collect()
+    let known =
+        |(pool, name, address, at_start)| (pool, name, condition(pool, name, address, at_start));
+    names.map(known).collect()
+}
+
+/// A length of time on the monotonic clock.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl<'a> FromIterator<(&'a str, &'a str, Condition)> for Conditions {

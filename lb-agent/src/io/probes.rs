@@ -10,10 +10,12 @@ mod grpc;
 mod http;
 mod icmp;
 mod named;
+mod report;
 mod steps;
 mod tls;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -24,7 +26,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::warn;
 
 use crate::core::health::{Outcome, Probe, ProbeId};
@@ -220,12 +222,12 @@ impl Asker {
     }
 
     async fn run(&self, probe: &Probe, steps: &mut Steps) -> Option<Outcome> {
-        let start_ns = clock::precise_ns();
+        let (start, start_ns) = (Instant::now(), clock::precise_ns());
         let limit = probe.check.timeout;
         let asked = timeout(limit, self.ask(probe, steps)).await;
         let result = asked.unwrap_or(Err(Failure::TimedOut(limit)));
         let took_ns = clock::precise_ns().saturating_sub(start_ns);
-        let (passed, detail) = match result {
+        let (mut passed, mut detail) = match result {
             Ok(detail) => (true, detail),
             Err(failure) => {
                 if let Some(error) = failure.ours() {
@@ -235,7 +237,21 @@ impl Asker {
                 (false, failure.to_string())
             }
         };
-        Some(Outcome { passed, detail, took_ns, certificate_end_s: steps.certificate_end_s })
+        let mut report = None;
+        if let Some(port) = probe.report_port.filter(|_| passed) {
+            let address = SocketAddr::new(probe.address.ip(), port);
+            let asked = timeout_at(start + limit, report::ask(address, steps)).await;
+            match asked {
+                Ok(Ok(said)) => report = Some(said),
+                Ok(Err(failure)) => detail = format!("{detail}; no report: {failure}"),
+                Err(_) => detail = format!("{detail}; no report within the check's time"),
+            }
+        }
+        if report.is_some_and(|report| report.is_down) {
+            (passed, detail) = (false, "the server reports that it is down".to_owned());
+        }
+        let certificate_end_s = steps.certificate_end_s;
+        Some(Outcome { passed, detail, took_ns, certificate_end_s, report })
     }
 
     async fn ask(&self, probe: &Probe, steps: &mut Steps) -> Result<String, Failure> {

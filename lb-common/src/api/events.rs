@@ -86,6 +86,8 @@ kinds! {
     BackendDown = Warning, "backend_down", "A backend fails its checks; the reason is what the last one said.";
     PanicBegun = Warning, "panic_begun", "So few backends of a pool are up that its checks are not believed.";
     PanicEnded = Ok, "panic_ended", "The checks of a pool are believed again.";
+    EjectionCapped = Warning, "ejection_capped", "So many backends of a pool are out that others that fail their checks stay in use, as `max_ejected` says.";
+    EjectionUncapped = Ok, "ejection_uncapped", "All backends of a pool that fail their checks are out again.";
     TierChanged = Warning, "tier_changed", "Another tier of a pool takes the traffic, or none does.";
     WeightChanged = Ok, "weight_changed", "The weight of a backend was changed by command.";
     DrainBegun = Ok, "drain_begun", "A backend is drained by command.";

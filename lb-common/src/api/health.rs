@@ -29,7 +29,7 @@ pub struct Health {
     /// `up`, `down` or `unknown`.
     pub condition: String,
     /// Whether traffic follows the condition; not if so few of the pool are up that its checks are
-    /// not believed.
+    /// not believed, or if as many of the pool are out as may be.
     pub believed: bool,
     /// Since when that is known, RFC 3339.
     pub since: String,
@@ -45,6 +45,19 @@ pub struct Health {
     pub certificate_days_left: Option<i64>,
     /// Time until the next probe, ms; none while one is under way.
     pub next_ms: Option<u64>,
+    /// Time that it stays down whatever its checks say, ms, because it has failed again soon after it
+    /// had come up.
+    #[serde(default)]
+    pub held_ms: Option<u64>,
+    /// Percent of its weight that it says it can take; none if it is not asked.
+    #[serde(default)]
+    pub reported_percent: Option<u8>,
+    /// Whether it says that it wants no new flows.
+    #[serde(default)]
+    pub reported_drain: bool,
+    /// How long its answers take, averaged, microseconds.
+    #[serde(default)]
+    pub average_us: Option<u64>,
 }
 
 /// What one probe came to.

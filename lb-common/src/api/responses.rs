@@ -179,15 +179,16 @@ pub struct Backend {
     pub address: IpAddr,
     /// Failover order.
     pub tier: u8,
-    /// `active`, `standby` (its tier is not in use), `draining`, `drained` (its flows were ended at
-    /// the deadline), `disabled` (weight 0), `waiting` (for the first result of its checks), `down`,
+    /// `active`, `standby` (its tier is not in use), `draining` (by command, or by its own report),
+    /// `drained` (its flows were ended at the deadline), `disabled` (weight 0), `waiting` (for the first result of its checks), `down`,
     /// or `leaving` (removed from the file, flows left).
     pub state: String,
     /// What its checks say: `up`, `down`, `unknown` (no result yet) or `unchecked`.
     pub health: String,
     /// Weight in the configuration.
     pub weight_configured: u32,
-    /// Weight in force: what the operator set, else the configured one, 0 while draining.
+    /// Weight in force: what the operator set, else the configured one, less what slow start and
+    /// `adapt` take of it; 0 while draining.
     pub weight_effective: u32,
     /// What the operator changed by command.
     pub operator: Operator,

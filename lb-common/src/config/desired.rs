@@ -12,9 +12,11 @@ use std::vec::Vec;
 use serde::Serialize;
 
 mod dns;
+mod failover;
 mod health;
 
 pub use dns::{DnsRcode, DnsRecord};
+pub use failover::{Adapt, AtStart, Failover};
 pub use health::{
     DnsCheck, ExecCheck, ExecUser, GrpcCheck, HealthCheck, HealthKind, HealthVia, HttpCheck,
     HttpMethod, StatusRange, Statuses, TlsCheck, Trust,
@@ -125,6 +127,10 @@ pub struct Pool {
     pub quic: BTreeMap<u8, u8>,
     /// Health check, if any.
     pub health: Option<HealthCheck>,
+    /// What is done with what the checks say.
+    pub failover: Failover,
+    /// How weights follow the servers, if they do.
+    pub adapt: Option<Adapt>,
     /// Backends by name.
     pub backends: BTreeMap<String, Backend>,
 }

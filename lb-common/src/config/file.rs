@@ -17,10 +17,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::desired::{Encapsulation, Mode, Protocol, Scheduler};
 
 pub mod default;
+mod failover;
 mod health;
 pub mod limit;
 mod status;
 
+pub use failover::{AdaptFile, FailoverFile};
 pub use health::{HealthFile, HealthType};
 pub use status::{StatusFile, StatusesFile};
 
@@ -225,6 +227,12 @@ pub struct PoolFile {
     /// Health check. Default: none, every backend counts as up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthFile>,
+    /// What is done with what the checks say.
+    #[serde(default)]
+    pub failover: FailoverFile,
+    /// How weights follow the servers. Default: they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapt: Option<AdaptFile>,
     /// Backends; none is allowed, and drops the traffic of the pool's services.
     #[serde(deserialize_with = "list")]
     pub backends: Vec<BackendFile>,

@@ -5,6 +5,7 @@
 //!
 //! Callers: the agent, at start and for each new configuration; `lb-ctl config validate`.
 
+mod failover;
 mod health;
 mod pools;
 mod quic;

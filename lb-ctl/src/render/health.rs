@@ -71,6 +71,17 @@ fn history(history: &HealthHistory, palette: Palette) -> String {
         ),
         ("Next check", next),
     ];
+    if let Some(held_ms) = health.held_ms {
+        let seconds = held_ms.div_ceil(1000);
+        head.push(("Held", format!("down for {seconds} s more: it failed soon after it came up")));
+    }
+    if let Some(percent) = health.reported_percent {
+        let drain = if health.reported_drain { ", and wants no new flows" } else { "" };
+        head.push(("Report", format!("can take {percent}% of its weight{drain}")));
+    }
+    if let Some(average_us) = health.average_us {
+        head.push(("Answers in", format!("{}, averaged", milliseconds(average_us))));
+    }
     if let (Some(end), Some(days)) = (&health.certificate_ends, health.certificate_days_left) {
         head.push(("Certificate", format!("ends {end}, {days} days left")));
     }

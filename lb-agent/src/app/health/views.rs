@@ -8,8 +8,8 @@ use lb_common::config::HealthKind;
 
 use crate::app::agent::Agent;
 use crate::app::views;
-use crate::core::effective::is_panic_in_force;
 use crate::core::health::{Checked, Condition, Last};
+use crate::core::steering::is_panic_in_force;
 use crate::io::api_server::Answer;
 use crate::io::clock;
 use crate::io::probes::days_left;
@@ -29,7 +29,7 @@ pub(in crate::app) fn list(agent: &Agent, only: Option<&str>) -> Answer {
 
 fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked) -> Health {
     let condition = checked.machine.condition();
-    let effective = agent.derived.effective.get(pool).and_then(|pool| pool.get(name));
+    let effective = agent.derived.effective().get(pool).and_then(|pool| pool.get(name));
     let usable = effective.is_some_and(|effective| effective.usable);
     Health {
         pool: pool.to_owned(),
@@ -48,6 +48,10 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
         certificate_ends: checked.certificate_end_s.map(certificate_end),
         certificate_days_left: checked.certificate_end_s.map(|end_s| now.days_until(end_s)),
         next_ms: agent.health.is_waiting(checked).then(|| now.until_ms(checked.next_ns)),
+        held_ms: checked.held_ns(now.monotonic_ns).map(|held_ns| held_ns / 1_000_000),
+        reported_percent: checked.reports().then_some(checked.load.percent),
+        reported_drain: checked.load.drained,
+        average_us: checked.answer_ns.map(|answer_ns| answer_ns / 1000),
     }
 }
 
@@ -114,7 +118,13 @@ pub(in crate::app) fn condition_name(agent: &Agent, pool: &str, name: &str) -> &
 
 /// Whether a pool's checks are not believed.
 pub(in crate::app) fn is_panic(agent: &Agent, pool: &str) -> bool {
-    agent.derived.effective.get(pool).is_some_and(is_panic_in_force)
+    agent.derived.effective().get(pool).is_some_and(is_panic_in_force)
+}
+
+/// How many of a pool fail their checks and are used, because as many as may be are out.
+pub(in crate::app) fn spared(agent: &Agent, pool: &str) -> usize {
+    let backends = agent.derived.effective().get(pool).into_iter().flat_map(BTreeMap::values);
+    backends.filter(|backend| backend.spared).count()
 }
 
 /// Pools whose certificates end soon: one sentence each, about the one that ends first.

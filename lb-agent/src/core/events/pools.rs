@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use lb_common::api::EventKind;
 
 use super::Occurrence;
-use crate::core::effective::{EffectivePool, State, is_panic_in_force};
+use crate::core::effective::{EffectivePool, State};
 use crate::core::health::Condition;
+use crate::core::steering::{is_panic_in_force, is_sparing};
 
 /// Panics that begin or end, and tiers that come into use. A pool that is new has no tier of before.
 pub fn of_pools(
@@ -17,6 +18,7 @@ pub fn of_pools(
     for (name, pool) in after {
         let was = before.get(name);
         seen.extend(panic(name, was.is_some_and(is_panic_in_force), pool));
+        seen.extend(sparing(name, was.is_some_and(is_sparing), pool));
         seen.extend(was.and_then(|was| tier(name, was, pool)));
     }
     seen
@@ -31,6 +33,17 @@ fn panic(name: &str, was_panic: bool, pool: &EffectivePool) -> Option<Occurrence
     let with = |condition| pool.values().filter(|each| each.condition == condition).count();
     let (up, down) = (with(Condition::Up), with(Condition::Down));
     Some(Occurrence::new(kind, format!("pool {name}"), format!("{up} up, {down} down")))
+}
+
+fn sparing(name: &str, was_sparing: bool, pool: &EffectivePool) -> Option<Occurrence> {
+    let kind = match (was_sparing, is_sparing(pool)) {
+        (false, true) => EventKind::EjectionCapped,
+        (true, false) => EventKind::EjectionUncapped,
+        (false, false) | (true, true) => return None,
+    };
+    let spared = pool.values().filter(|each| each.spared).count();
+    let reason = format!("{spared} fail their checks and are used");
+    Some(Occurrence::new(kind, format!("pool {name}"), reason))
 }
 
 fn tier(name: &str, was: &EffectivePool, is: &EffectivePool) -> Option<Occurrence> {

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use lb_common::config::{Desired, HealthCheck, HealthKind, Pool};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
-use super::{Condition, Conditions, Machine, Outcome};
+use super::{Condition, Conditions, Damping, Hold, Known, Load, Machine, Outcome, nanoseconds};
 
 /// Results that are kept of each backend.
 pub const RESULTS_KEPT: usize = 5;
+/// Answers that an average is of, about.
+const AVERAGED: u64 = 8;
 /// What stands for the port of a check that asks none.
 const NO_PORT: u16 = 0;
 /// Port of DNS servers.
@@ -33,6 +35,8 @@ pub struct Probe {
     pub address: SocketAddr,
     /// What to ask, and how long it may take as a whole.
     pub check: Arc<HealthCheck>,
+    /// Where the server then reports its load, if it does.
+    pub report_port: Option<u16>,
 }
 
 /// A condition that has changed.
@@ -70,6 +74,12 @@ pub struct Checked {
     pub machine: Machine,
     /// When that was found, on the monotonic clock.
     pub since_ns: u64,
+    /// What its earlier failures come to.
+    pub damping: Damping,
+    /// What it reports of itself.
+    pub load: Load,
+    /// How long its answers take, averaged.
+    pub answer_ns: Option<u64>,
     /// The last results, the newest last: [`RESULTS_KEPT`] at most.
     pub results: VecDeque<Last>,
     /// Results that passed.
@@ -80,7 +90,15 @@ pub struct Checked {
     pub certificate_end_s: Option<i64>,
     /// When the next probe is due, or was when it is under way.
     pub next_ns: u64,
+    policy: Policy,
     id: ProbeId,
+}
+
+/// What a pool says of its checks besides what they ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Policy {
+    hold: Hold,
+    report_port: Option<u16>,
 }
 
 impl Checked {
@@ -97,7 +115,60 @@ impl Checked {
             backend: backend.to_owned(),
             address: self.address,
             check: Arc::clone(&self.check),
+            report_port: self.policy.report_port,
         }
+    }
+
+    /// Whether it is asked for its load.
+    pub const fn reports(&self) -> bool {
+        self.policy.report_port.is_some()
+    }
+
+    /// How long it still stays down whatever its checks say.
+    pub fn held_ns(&self, now_ns: u64) -> Option<u64> {
+        let is_down = self.machine.condition() == Condition::Down;
+        self.damping.held_ns(now_ns).filter(|_| is_down)
+    }
+
+    /// What decisions need to know of it.
+    fn known(&self, now_ns: u64) -> Known {
+        let condition = self.machine.condition();
+        let passes = condition == Condition::Down && self.machine.against() > 0;
+        Known {
+            condition,
+            since_ns: self.since_ns,
+            is_rising: passes && self.held_ns(now_ns).is_none(),
+            load: self.load,
+            answer_ns: self.answer_ns,
+        }
+    }
+
+    /// Takes in what a probe came to; the new condition if that is another.
+    fn take(&mut self, outcome: Outcome, now_ns: u64) -> Option<Condition> {
+        let tally = if outcome.passed { &mut self.passed } else { &mut self.failed };
+        *tally += 1;
+        if outcome.passed {
+            let took_ns = outcome.took_ns;
+            let average_ns = |before: u64| before - before / AVERAGED + took_ns / AVERAGED;
+            self.answer_ns = Some(self.answer_ns.map_or(took_ns, average_ns));
+        }
+        outcome.report.into_iter().for_each(|report| self.load.take(report));
+        self.certificate_end_s = outcome.certificate_end_s.or(self.certificate_end_s);
+        let from = self.machine.condition();
+        let rise = if self.held_ns(now_ns).is_some() { u32::MAX } else { self.check.rise };
+        let changed = self.machine.record(outcome.passed, rise, self.check.fall);
+        if self.results.len() == RESULTS_KEPT {
+            self.results.pop_front();
+        }
+        self.results.push_back(Last { outcome, at_ns: now_ns });
+        let to = changed?;
+        self.since_ns = now_ns;
+        match (from, to) {
+            (Condition::Up, Condition::Down) => self.damping.fell(self.policy.hold, now_ns),
+            (Condition::Down, Condition::Up) => self.damping.rose(now_ns),
+            _ => {}
+        }
+        Some(to)
     }
 }
 
@@ -125,7 +196,7 @@ impl Checks {
         let wanted = wanted(desired);
         let before = std::mem::take(self);
         self.last_id = before.last_id;
-        for (key, (check, address)) in wanted {
+        for (key, (check, address, policy)) in wanted {
             let known = before.of(&key.0, &key.1);
             let unchanged = known.filter(|known| known.check == check && known.address == address);
             let checked = if let Some(unchanged) = unchanged {
@@ -133,7 +204,7 @@ impl Checks {
                 if before.is_waiting(unchanged) {
                     self.timeline.insert((unchanged.next_ns, unchanged.id));
                 }
-                unchanged.clone()
+                Checked { policy, ..unchanged.clone() }
             } else {
                 // What is said of another address says nothing of this one.
                 let same_place = known.filter(|known| known.address.ip() == address.ip());
@@ -149,11 +220,15 @@ impl Checks {
                     address,
                     machine,
                     since_ns: now_ns,
+                    damping: same_place.map(|known| known.damping).unwrap_or_default(),
+                    load: same_place.map(|known| known.load).unwrap_or_default(),
+                    answer_ns: None,
                     results: VecDeque::new(),
                     passed: 0,
                     failed: 0,
                     certificate_end_s: None,
                     next_ns,
+                    policy,
                     id,
                 }
             };
@@ -195,19 +270,8 @@ impl Checks {
         let missed = now_ns.saturating_sub(checked.next_ns) / interval_ns;
         checked.next_ns += (missed + 1) * interval_ns;
         self.timeline.insert((checked.next_ns, id));
-        let outcome = outcome?;
-        let tally = if outcome.passed { &mut checked.passed } else { &mut checked.failed };
-        *tally += 1;
         let from = checked.machine.condition();
-        let changed =
-            checked.machine.record(outcome.passed, checked.check.rise, checked.check.fall);
-        checked.certificate_end_s = outcome.certificate_end_s.or(checked.certificate_end_s);
-        if checked.results.len() == RESULTS_KEPT {
-            checked.results.pop_front();
-        }
-        checked.results.push_back(Last { outcome, at_ns: now_ns });
-        let to = changed?;
-        checked.since_ns = now_ns;
+        let to = checked.take(outcome?, now_ns)?;
         let reason = checked.last().map_or_else(String::new, |last| last.outcome.detail.clone());
         Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
     }
@@ -234,6 +298,11 @@ impl Checks {
         self.checked.contains_key(pool)
     }
 
+    /// What decisions need to know of `pool`/`backend`; who is not checked is up.
+    pub fn known(&self, pool: &str, backend: &str, now_ns: u64) -> Known {
+        self.of(pool, backend).map_or_else(Known::default, |checked| checked.known(now_ns))
+    }
+
     /// Who is not up: a copy for each change of the maps, and as a rule short.
     pub fn conditions(&self) -> Conditions {
         let known = self.iter().map(|(pool, name, known)| (pool, name, known.machine.condition()));
@@ -242,13 +311,15 @@ impl Checks {
 }
 
 /// The checks that a configuration asks for.
-fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr)> {
+fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr, Policy)> {
     let of_pool = |(name, pool): (&String, &Pool)| {
         let check = Arc::new(pool.health.clone()?);
         let port = check.port.or_else(|| default_port(&check.kind, desired, name))?;
+        let hold = Hold { first: pool.failover.hold_down, longest: pool.failover.hold_down_max };
+        let policy = Policy { hold, report_port: pool.adapt.and_then(|adapt| adapt.report_port) };
         let backends = pool.backends.iter().map(|(backend, spec)| {
             let address = SocketAddr::new(spec.address, port);
-            ((name.clone(), backend.clone()), (Arc::clone(&check), address))
+            ((name.clone(), backend.clone()), (Arc::clone(&check), address, policy))
         });
         Some(backends.collect::<Vec<_>>())
     };
@@ -279,8 +350,4 @@ fn first_wait_ns((pool, backend): &Key, check: &HealthCheck, condition: Conditio
     let hash = stable_hash(NAME_SEED, format!("{pool}/{backend}").as_bytes());
     // Of the hash, as many bits as 64-bit arithmetic has room for.
     (((hash >> 44) * (window_ns >> 10)) >> 20) << 10
-}
-
-fn nanoseconds(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

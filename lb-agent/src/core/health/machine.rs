@@ -48,7 +48,7 @@ impl Machine {
                 return None;
             }
         };
-        self.against += 1;
+        self.against = self.against.saturating_add(1);
         if self.against < needed {
             return None;
         }

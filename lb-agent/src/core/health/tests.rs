@@ -1,5 +1,7 @@
 //! Conditions and check times, in virtual time.
 
+mod policy;
+
 use std::collections::BTreeSet;
 
 use lb_common::config::Desired;
@@ -73,7 +75,7 @@ fn configured(desired: &Desired, condition: Condition) -> Checks {
 
 fn outcome(passed: bool) -> Outcome {
     let detail = if passed { "connected" } else { "refused" }.into();
-    Outcome { passed, detail, took_ns: 1, certificate_end_s: None }
+    Outcome { passed, detail, took_ns: 1, certificate_end_s: None, report: None }
 }
 
 #[test]
@@ -268,9 +270,20 @@ fn only_a_used_entry_of_the_same_address_speaks_for_a_backend() {
     });
     let ids = Ids::adopt(&image).assign(&desired).unwrap();
     let index = ids.backend("web", "b1").unwrap();
-    let of_b1 = |image: &Image, desired: &Desired| believed(desired, &ids, image).of("web", "b1");
+    let of_b1 =
+        |image: &Image, desired: &Desired| believed(desired, &ids, image, false).of("web", "b1");
     assert_eq!(of_b1(&image, &desired), Condition::Up);
     assert_eq!(of_b1(&Image::default(), &desired), Condition::Unknown);
+
+    let waiting = {
+        let mut desired = desired.clone();
+        desired.pools.get_mut("web").unwrap().failover.at_start = AtStart::Wait;
+        desired
+    };
+    let at_start = |desired: &Desired| believed(desired, &ids, &image, true).of("web", "b1");
+    assert_eq!(at_start(&desired), Condition::Up);
+    assert_eq!(at_start(&waiting), Condition::Unknown);
+    assert_eq!(of_b1(&image, &waiting), Condition::Up, "a check that comes later is no start");
 
     let mut down = image.clone();
     down.backends.get_mut(&index).unwrap().flags &= !BackendEntry::USABLE;

@@ -60,7 +60,14 @@ fn question(address: SocketAddr, kind: HealthKind, limit: Duration) -> Probe {
         via: HealthVia::Direct,
     };
     let (pool, backend) = ("web".to_owned(), "web-1".to_owned());
-    Probe { id: ProbeId::default(), pool, backend, address, check: Arc::new(check) }
+    Probe {
+        id: ProbeId::default(),
+        pool,
+        backend,
+        address,
+        check: Arc::new(check),
+        report_port: None,
+    }
 }
 
 async fn asked(address: SocketAddr, kind: HealthKind, limit: Duration) -> Outcome {

@@ -12,6 +12,8 @@ pub const TABLE_SLOTS: i64 = 65_521;
 pub const WEIGHT: i64 = 100;
 /// Idle time-out of UDP flows.
 pub const UDP_IDLE: core::time::Duration = core::time::Duration::from_secs(30);
+/// The longest that a backend is held down.
+pub const HOLD_DOWN_MAX: core::time::Duration = core::time::Duration::from_mins(5);
 /// The seed's text if the file has none. Public: a cluster that clients must not be able to
 /// aim collisions at sets its own.
 pub const HASH_SEED: &str = "the seed of clusters that set none";
@@ -62,6 +64,15 @@ pub(in crate::config) const fn rise() -> i64 {
 }
 pub(in crate::config) const fn fall() -> i64 {
     3
+}
+pub(in crate::config) const fn floor() -> i64 {
+    10
+}
+pub(in crate::config) const fn step() -> i64 {
+    10
+}
+pub(in crate::config) fn every() -> String {
+    "5s".to_string()
 }
 pub(in crate::config) const fn panic_threshold() -> i64 {
     1

@@ -18,6 +18,16 @@ pub const TABLE_SLOTS: RangeInclusive<u32> = 251..=16_777_213;
 pub const STREAK: RangeInclusive<u32> = 1..=100;
 /// Shares of a whole.
 pub const PERCENT: RangeInclusive<u32> = 0..=100;
+/// Shares that are never none.
+pub const SHARE: RangeInclusive<u32> = 1..=100;
+/// Percent points of a change of weight that is worth one.
+pub const STEP: RangeInclusive<u32> = 5..=100;
+/// Time between two changes of weights, milliseconds.
+pub const EVERY_MS: RangeInclusive<u64> = 1000..=3_600_000;
+/// Slow start, and the first time that a backend is held down, milliseconds.
+pub const SLOW_MS: RangeInclusive<u64> = 0..=3_600_000;
+/// Delay of failback, and the longest that a backend is held down, milliseconds.
+pub const DELAY_MS: RangeInclusive<u64> = 0..=86_400_000;
 /// Interval and timeout of a health check, milliseconds.
 pub const CHECK_TIME_MS: RangeInclusive<u64> = 10..=3_600_000;
 /// HTTP statuses.

@@ -2,10 +2,12 @@
 
 use std::string::{String, ToString};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{accepted, edited};
+use super::{BASE, accepted, edited};
 use crate::config::{
-    DnsRcode, DnsRecord, GrpcCheck, HealthCheck, HealthKind, HttpCheck, HttpMethod, TlsCheck, Trust,
+    AtStart, DnsRcode, DnsRecord, GrpcCheck, HealthCheck, HealthKind, HttpCheck, HttpMethod,
+    TlsCheck, Trust,
 };
 
 /// The check of the valid text with other fields.
@@ -110,4 +112,22 @@ fn a_grpc_check_asks_for_the_server_as_a_whole_in_the_clear_unless_more_is_said(
     let full = grpc(", service: shop.Cart, tls: true, verify: false");
     let tls = Some(TlsCheck { server_name: None, trust: Trust::Anybody });
     assert_eq!(full, GrpcCheck { service: "shop.Cart".to_string(), tls });
+}
+
+#[test]
+fn failover_has_defaults_that_hold_nobody_for_long() {
+    let pool = |text: &str| accepted(text).pools["web"].clone();
+    let failover = pool(BASE).failover;
+    assert_eq!((failover.max_ejected, failover.at_start), (100, AtStart::Adopt));
+    let hold = (failover.hold_down, failover.hold_down_max);
+    assert_eq!(hold, (Duration::from_secs(10), Duration::from_mins(5)));
+    assert_eq!((failover.failback_delay, failover.slow_start), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(pool(BASE).adapt, None);
+
+    let written = edited("    health:", "    failover: { hold_down: 20m }\n    health:");
+    assert_eq!(pool(&written).failover.hold_down_max, Duration::from_mins(20));
+    let written = edited("    health:", "    adapt: { report_port: 81 }\n    health:");
+    let adapt = pool(&written).adapt.unwrap();
+    assert_eq!((adapt.report_port, adapt.response_time), (Some(81), false));
+    assert_eq!((adapt.floor, adapt.step, adapt.every), (10, 10, Duration::from_secs(5)));
 }

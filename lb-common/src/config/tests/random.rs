@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use super::{BASE, parse};
 use crate::config::Desired;
 use crate::config::file::{
-    BackendFile, ClusterFile, ConfigFile, EncapSourceFile, HealthFile, HealthType, IcmpFile,
-    InterfaceFile, LimitsFile, MetricsFile, NodeFile, PoolFile, QuicFile, ServiceFile, StatusFile,
-    StatusesFile,
+    BackendFile, ClusterFile, ConfigFile, EncapSourceFile, FailoverFile, HealthFile, HealthType,
+    IcmpFile, InterfaceFile, LimitsFile, MetricsFile, NodeFile, PoolFile, QuicFile, ServiceFile,
+    StatusFile, StatusesFile,
 };
 use crate::config::{Encapsulation, HealthVia, HttpMethod, Mode, Protocol, Scheduler};
 
@@ -68,6 +68,8 @@ fn pool(number: u16) -> impl Strategy<Value = PoolFile> {
             flow_idle_timeout: "90s".into(),
             udp_idle_timeout: Some("1500ms".into()),
             health,
+            failover: FailoverFile::default(),
+            adapt: None,
             backends: (1_u8..)
                 .zip(backends)
                 .map(|(index, (is_ipv4, weight, tier))| BackendFile {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::string::String;
 use std::time::Duration;
 
-use super::{health, quic, values};
+use super::{failover, health, quic, values};
 use crate::config::desired::{Backend, Encapsulation, Pool, Weight};
 use crate::config::error::Findings;
 use crate::config::file::{BackendFile, ConfigFile, EncapSourceFile, PoolFile, default, limit};
@@ -68,6 +68,10 @@ impl Surroundings<'_> {
         let health = file.health.as_ref();
         let health =
             health.map(|file| health::check(self.host, file, &path.field("health"), findings));
+        let failover = failover::failover(&file.failover, &path.field("failover"), findings);
+        let adapt = file.adapt.as_ref().map(|adapt| {
+            failover::adapt(adapt, file.health.is_some(), &path.field("adapt"), findings)
+        });
         let backends = self.backends(file, &path.field("backends"), findings);
         Some(Pool {
             scheduler: file.scheduler,
@@ -77,6 +81,8 @@ impl Surroundings<'_> {
             udp_idle_timeout: idle?.1,
             quic: quic?,
             health: health.flatten(),
+            failover: failover?,
+            adapt: adapt.flatten(),
             backends: backends?,
         })
     }

@@ -297,6 +297,10 @@ fn check(name: &str) -> Health {
         certificate_ends: Some("2025-12-24T00:00:00Z".to_owned()),
         certificate_days_left: Some(33),
         next_ms: Some(400),
+        held_ms: None,
+        reported_percent: None,
+        reported_drain: false,
+        average_us: None,
     }
 }
 

@@ -1,0 +1,78 @@
+//! Slow start: who comes into service takes little at first.
+//!
+//! Each step is a change of the pool's table, so there are few. The first backend of a pool to come up
+//! takes what there is: only who comes to others can take less than they.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::EffectivePool;
+use crate::core::effective::{Effective, State};
+use crate::core::health::nanoseconds;
+
+/// Steps to the whole weight.
+const STEPS: u64 = 10;
+
+/// Who is on the way to its whole weight.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Ramps {
+    /// Those that are not in service, and were out while others were.
+    cold: BTreeSet<String>,
+    /// When the others came into service.
+    since_ns: BTreeMap<String, u64>,
+}
+
+impl Ramps {
+    /// Percent of its weight for each backend that has not the whole of it yet, and when the next of
+    /// them gets more. `before` is the decision before this one, if there was any.
+    pub(super) fn step(
+        &mut self,
+        (before, backends): (Option<&EffectivePool>, &EffectivePool),
+        slow_start: Duration,
+        now_ns: u64,
+    ) -> (BTreeMap<String, u8>, Option<u64>) {
+        self.follow((before, backends), now_ns);
+        let step_ns = nanoseconds(slow_start) / STEPS;
+        let steps = |since_ns: u64| now_ns.saturating_sub(since_ns).checked_div(step_ns);
+        self.since_ns.retain(|_, since_ns| steps(*since_ns).is_some_and(|steps| steps < STEPS));
+        let mut percents = BTreeMap::new();
+        let mut next_ns = None;
+        for (name, since_ns) in &self.since_ns {
+            let done = steps(*since_ns).unwrap_or(STEPS);
+            let percent = (done + 1) * 100 / (STEPS + 1);
+            percents.insert(name.clone(), u8::try_from(percent).unwrap_or(100));
+            next_ns = super::sooner(next_ns, Some(since_ns + (done + 1) * step_ns));
+        }
+        (percents, next_ns)
+    }
+
+    fn follow(
+        &mut self,
+        (before, backends): (Option<&EffectivePool>, &EffectivePool),
+        now_ns: u64,
+    ) {
+        let others_serve = backends.values().copied().any(is_ready);
+        let served_before = before.is_some_and(|before| before.values().copied().any(is_ready));
+        self.cold.retain(|name| backends.contains_key(name));
+        for (name, backend) in backends {
+            let is_new = before.is_none_or(|before| !before.contains_key(name));
+            if is_ready(*backend) {
+                if self.cold.remove(name) || (is_new && served_before) {
+                    self.since_ns.insert(name.clone(), now_ns);
+                }
+                continue;
+            }
+            self.since_ns.remove(name);
+            // At a first start all wait: none of them comes to others.
+            if backend.state != State::Waiting || (is_new && others_serve) {
+                self.cold.insert(name.clone());
+            }
+        }
+        self.since_ns.retain(|name, _| backends.contains_key(name));
+    }
+}
+
+/// Whether it takes new flows, or would if its tier were in use.
+const fn is_ready(backend: Effective) -> bool {
+    matches!(backend.state, State::Active | State::Standby)
+}
