@@ -19,6 +19,8 @@ pub mod rotation;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 pub mod steering;
 pub mod sweep;
 pub mod tables;

@@ -9,7 +9,7 @@ use lb_common::config::Desired;
 use tracing::error;
 
 use super::agent::Agent;
-use crate::core::events::of_health;
+use crate::core::events::{of_health, of_reported};
 use crate::core::health::{Checks, believed};
 use crate::core::overrides::Overrides;
 use crate::core::steering::Steering;
@@ -92,6 +92,9 @@ impl Agent {
                 self.health_pending = true;
             }
         }
+        let reported = self.health.take_reported();
+        self.health_pending |= !reported.is_empty();
+        self.raise_all(reported.iter().map(of_reported));
         self.apply_health();
     }
 

@@ -10,7 +10,7 @@ mod ways;
 use lb_common::api::{Event, EventKind};
 use lb_common::config::{Backend, Desired};
 
-use super::health::{Condition, Transition};
+use super::health::{Condition, Reported, Transition};
 use super::overrides::{Override, Overrides};
 
 pub use pools::of_pools;
@@ -68,6 +68,17 @@ pub fn of_health(transition: &Transition) -> Occurrence {
         Condition::Down | Condition::Unknown => EventKind::BackendDown,
     };
     Occurrence::new(kind, object_of(pool, backend), reason).between(&from.name(), &to.name())
+}
+
+/// A server that has changed its mind on new flows.
+pub fn of_reported(reported: &Reported) -> Occurrence {
+    let Reported { pool, backend, wants_none } = reported;
+    let (kind, reason) = if *wants_none {
+        (EventKind::DrainReported, "it reports that it wants no new flows")
+    } else {
+        (EventKind::DrainReportEnded, "it reports that it takes new flows again")
+    };
+    Occurrence::new(kind, object_of(pool, backend), reason)
 }
 
 /// A command on a backend. `configured` is the weight in the file; `forced` tells that the agent

@@ -95,6 +95,8 @@ kinds! {
     DrainDone = Ok, "drain_done", "Nothing leads to a drained backend any more.";
     DrainForced = Warning, "drain_forced", "The flows left at a drain's deadline were ended, as was ordered.";
     DrainTakenBack = Ok, "drain_taken_back", "A drained backend takes new flows again.";
+    DrainReported = Warning, "drain_reported", "A server reports that it wants no new flows.";
+    DrainReportEnded = Ok, "drain_report_ended", "A server reports that it takes new flows again.";
     InterfaceAttached = Ok, "interface_attached", "The program runs on an interface.";
     InterfaceGeneric = Warning, "interface_generic", "The driver would not run the program, and the stack does, which is slow.";
     InterfaceDetached = Warning, "interface_detached", "The program runs on an interface no longer.";

@@ -63,7 +63,7 @@ pub const DRILLS: &[Drill] = &[
     drill("backend process killed", SECOND_DIES, checked, backends::killed),
     drill("backend host cut", SECOND_DIES, checked, backends::cut_off),
     drill("slow backend", SECOND_DIES, checked, backends::slow),
-    drill("flapping backend", SECOND_DIES, checked, backends::flapping),
+    drill("flapping backend", SECOND_DIES, hardly_held, backends::flapping),
     drill(
         "all backends down",
         outage(&["origin1", "origin2", "origin3"], TAKEN_BACK),
@@ -130,6 +130,12 @@ pub(super) fn checked_text(text: &str) -> String {
          timeout: {TIMEOUT_MS}ms, rise: {RISE}, fall: {FALL} }}"
     );
     text.replacen(pool, &format!("{pool}    {health}\n"), 1)
+}
+
+/// Backends that flap are held for a second at most.
+fn hardly_held() -> String {
+    let failover = "failover: { hold_down: 250ms, hold_down_max: 1s }";
+    checked().replacen("- name: web\n", &format!("- name: web\n    {failover}\n"), 1)
 }
 
 /// Checks that find out later than the bound says.

@@ -54,6 +54,17 @@ pub struct Transition {
     pub reason: String,
 }
 
+/// A server that has changed its mind on new flows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reported {
+    /// The pool.
+    pub pool: String,
+    /// The backend.
+    pub backend: String,
+    /// Whether it wants none from now on.
+    pub wants_none: bool,
+}
+
 /// A result of a check.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Last {
@@ -181,6 +192,8 @@ pub struct Checks {
     by_id: BTreeMap<ProbeId, Key>,
     /// Those that are not under way, by when they are due.
     timeline: BTreeSet<(u64, ProbeId)>,
+    /// Changes of mind that nobody has taken yet.
+    reported: Vec<Reported>,
     last_id: u64,
 }
 
@@ -270,10 +283,21 @@ impl Checks {
         let missed = now_ns.saturating_sub(checked.next_ns) / interval_ns;
         checked.next_ns += (missed + 1) * interval_ns;
         self.timeline.insert((checked.next_ns, id));
-        let from = checked.machine.condition();
-        let to = checked.take(outcome?, now_ns)?;
+        let (from, wanted_none) = (checked.machine.condition(), checked.load.wants_none());
+        let changed = checked.take(outcome?, now_ns);
+        let wants_none = checked.load.wants_none();
+        if wants_none != wanted_none {
+            let (pool, backend) = (pool.clone(), backend.clone());
+            self.reported.push(Reported { pool, backend, wants_none });
+        }
+        let to = changed?;
         let reason = checked.last().map_or_else(String::new, |last| last.outcome.detail.clone());
         Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
+    }
+
+    /// Servers that have changed their minds on new flows since this was last asked.
+    pub fn take_reported(&mut self) -> Vec<Reported> {
+        std::mem::take(&mut self.reported)
     }
 
     /// Whether no probe of it is under way.

@@ -74,7 +74,7 @@ fn wanted(adapt: &Adapt, known: Known, fastest_ns: Option<u64>) -> u8 {
     let by_time = match (adapt.response_time, known.answer_ns, fastest_ns) {
         (true, Some(own_ns), Some(fastest_ns)) => {
             let own_ns = own_ns.max(fastest_ns).saturating_add(NOISE_NS);
-            fastest_ns.saturating_add(NOISE_NS).saturating_mul(100) / own_ns
+            (fastest_ns.saturating_add(NOISE_NS).saturating_mul(100) + own_ns / 2) / own_ns
         }
         _ => 100,
     };
@@ -82,9 +82,9 @@ fn wanted(adapt: &Adapt, known: Known, fastest_ns: Option<u64>) -> u8 {
     u8::try_from(percent).unwrap_or(100)
 }
 
-/// At most a step nearer to what is wanted; no change that is too small to matter.
+/// At most a step nearer to what is wanted; no change that is too small to matter, but to the whole.
 fn toward(is: u8, wanted: u8, step: u8) -> u8 {
-    if is.abs_diff(wanted) < DEAD_BAND {
+    if is.abs_diff(wanted) < DEAD_BAND && wanted < 100 {
         return is;
     }
     wanted.clamp(is.saturating_sub(step), is.saturating_add(step).min(100))
