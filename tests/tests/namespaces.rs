@@ -12,6 +12,8 @@ mod api;
 mod changes;
 #[path = "namespaces/events.rs"]
 mod events;
+#[path = "namespaces/failover.rs"]
+mod failover;
 #[path = "namespaces/fragments.rs"]
 mod fragments;
 #[path = "namespaces/health.rs"]

@@ -106,7 +106,7 @@ proptest! {
         spec in spec(),
         events in vec(event(), 1..40),
     ) {
-        let mut world = World::start(spec);
+        let mut world = World::start(&spec);
         for event in events {
             world.happen(event);
         }
@@ -127,7 +127,7 @@ fn a_rolling_restart_ends_where_it_began() {
         slow_start_s: 10,
         adapt: false,
     };
-    let mut world = World::start(spec);
+    let mut world = World::start(&spec);
     for backend in 0..4 {
         for alive in [false, true] {
             world.happen(Event::Server { backend, alive });

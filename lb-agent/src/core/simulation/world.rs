@@ -86,9 +86,9 @@ fn configuration(spec: &PoolSpec) -> Desired {
 
 impl World {
     /// An agent's first start, on maps that hold nothing.
-    pub(super) fn start(spec: PoolSpec) -> Self {
+    pub(super) fn start(spec: &PoolSpec) -> Self {
         let mut world = Self {
-            desired: configuration(&spec),
+            desired: configuration(spec),
             overrides: Overrides::default(),
             checks: Checks::default(),
             steering: Steering::default(),

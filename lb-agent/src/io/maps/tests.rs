@@ -1,6 +1,6 @@
 //! Sizes, and every operation on real maps. Needs root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use aya::maps::{MapType, PerCpuValues};
@@ -12,9 +12,9 @@ use proptest::prelude::*;
 
 use super::shapes::{MMAPABLE, NO_PREALLOC};
 use super::*;
-use crate::core::plan::carry_out;
+use crate::core::plan::{carry_out, plan};
 use crate::core::samples::{Agent, desired, history};
-use crate::core::target::Ways;
+use crate::core::target::{Target, Ways};
 use crate::io::lab::{LIMITS, load};
 use crate::io::pins::MapShape;
 
@@ -43,6 +43,39 @@ proptest! {
                 carry_out(&mut image, op);
                 prop_assert_eq!(readable(&datapath.maps.observe().unwrap()), readable(&image));
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn a_change_that_is_cut_off_at_any_write_is_finished_by_whoever_comes_next(
+        (limits, samples) in history(),
+    ) {
+        let mut datapath = load(None, limits).unwrap();
+        let maps = &mut datapath.maps;
+        let to = |maps: &mut Maps, target: &Target| {
+            let observed = maps.observe().unwrap();
+            // Nobody reads these maps, and whoever comes next knows of no reader.
+            let ops = plan(&observed, target, &limits, &BTreeSet::new()).unwrap();
+            for op in &ops {
+                maps.execute(op).unwrap();
+            }
+        };
+        let mut before = Target::default();
+        for step in Agent::steps(&limits, &samples) {
+            for cut in 0..step.ops.len() {
+                step.ops.iter().take(cut).for_each(|op| maps.execute(op).unwrap());
+                let target = step.target_from(&maps.observe().unwrap());
+                to(maps, &target);
+                let left = plan(&maps.observe().unwrap(), &target, &limits, &BTreeSet::new()).unwrap();
+                prop_assert_eq!(left, Vec::new(), "cut off at write {}", cut);
+                to(maps, &before);
+            }
+            to(maps, &step.target);
+            before = step.target;
         }
     }
 }
