@@ -34,6 +34,8 @@ mod path_mtu;
 mod ping;
 #[path = "namespaces/plan.rs"]
 mod plan;
+#[path = "namespaces/survival.rs"]
+mod survival;
 #[path = "namespaces/traffic.rs"]
 mod traffic;
 #[path = "namespaces/two_interfaces.rs"]

@@ -20,10 +20,6 @@ pub(super) use views::{
     certificate_warnings, condition_name, counts, history, is_panic, list, spared,
 };
 
-/// The least time between two decisions that time alone asks for: what cannot be written is not tried
-/// over and over.
-const DECISION_PAUSE: Duration = Duration::from_millis(100);
-
 impl Agent {
     /// The checks that a configuration wants. Of a backend that was not checked until now, its entry
     /// in the maps is believed.
@@ -60,10 +56,14 @@ impl Agent {
         self.derived.steering.decide(desired, overrides, known, now_ns)
     }
 
-    /// How long it is until time alone changes who takes traffic.
+    /// How long it is until time alone changes who takes traffic. One that is pending is tried with the
+    /// next results and once a second: what cannot be written is not tried over and over.
     pub(super) fn next_decision(&self) -> Option<Duration> {
+        if self.health_pending {
+            return None;
+        }
         let wait_ns = self.derived.steering.next_ns()?.saturating_sub(clock::precise_ns());
-        Some(Duration::from_nanos(wait_ns).max(DECISION_PAUSE))
+        Some(Duration::from_nanos(wait_ns))
     }
 
     /// Time has come to look again at who takes traffic.

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lb_tests::http;
+use lb_tests::process::wait_until;
 use lb_tests::topology::{
     Agent, CLIENT_V4, CLIENT_V6, Host, LARGE, LARGE_COPIES, Topology, VIP_V4, VIP_V6, on_topology,
     port_80,
@@ -64,6 +65,35 @@ fn an_upload_adapts_where_only_the_outer_header_is_too_much() -> Result<()> {
         topology.router.ip(&format!("link set dev balancer mtu {CLIENT_MTU_BYTES}\n"))?;
         let agent = topology.start_agent(&configuration(&["eth0"]))?;
         uploads_adapt(topology, &agent, CLIENT_MTU_BYTES)
+    })
+}
+
+/// The same, seen before a packet is: of each backend, by name, and with what would cure it.
+#[test]
+fn a_way_that_is_too_narrow_for_a_backend_is_told_before_a_packet_is_too_big() -> Result<()> {
+    on_topology("preflight", |topology| {
+        let findings = |agent: &Agent| -> Result<Vec<(String, String)>> {
+            let doctor = agent.files.ctl_json(&["doctor"])?;
+            let items = doctor.get("items").and_then(Value::as_array).context("no items")?;
+            let text = |item: &Value, field: &str| item[field].as_str().unwrap_or("").to_owned();
+            let of_mtu = items.iter().filter(|item| item["check"] == "mtu");
+            Ok(of_mtu.map(|item| (text(item, "message"), text(item, "cure"))).collect())
+        };
+        let agent = topology.start_agent(&configuration(&["eth0"]))?;
+        let [(fits, _)] = &findings(&agent)?[..] else { bail!("{:?}", findings(&agent)) };
+        ensure!(fits.contains("fit"), "{fits}");
+
+        topology.balancer.ip(&format!("link set dev eth0 mtu {CLIENT_MTU_BYTES}\n"))?;
+        let narrow = wait_until("the doctor to find the narrow link", LIMIT, || {
+            let found = findings(&agent)?;
+            Ok((found.len() > 1).then_some(found))
+        })?;
+        for (message, cure) in narrow {
+            ensure!(message.contains("backend ") && message.contains("1500 bytes"), "{message}");
+            ensure!(cure.contains("mtu 15"), "{cure}");
+        }
+        ensure!(agent.packets("too_big_reported")? == 0, "a packet was too big");
+        Ok(())
     })
 }
 
