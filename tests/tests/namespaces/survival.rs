@@ -1,5 +1,6 @@
 //! Orders: none is lost by a reload, a crash or a restart, and programs read them back.
 
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
@@ -76,9 +77,10 @@ fn a_reload_loses_no_order_that_is_given_while_it_runs() -> Result<()> {
             });
             while !orders.is_finished() {
                 agent.process.signal(Signal::SIGHUP)?;
-                thread::sleep(Duration::from_millis(5));
+                // At the pace of the agent, not faster.
+                agent.status()?;
             }
-            orders.join().map_err(|_| anyhow::anyhow!("the orders ended in a panic"))?
+            orders.join().unwrap_or_else(|panic| resume_unwind(panic))
         })?;
         let wanted = [ORDERS - 2, ORDERS - 1, ORDERS].map(|weight| (name(weight), json!(weight)));
         wait_until("the last orders to be in force", LIMIT, || {
