@@ -26,7 +26,7 @@ use crate::core::plan::{Op, carry_out, plan, resting_after};
 use crate::core::settings::Settings;
 use crate::core::steering::Steering;
 use crate::core::tables::Tables;
-use crate::core::target::{Ways, keep_leaving, mark_down, target};
+use crate::core::target::{Ways, keep_leaving, mark_down, mark_in_place, target};
 use crate::core::way::below_vlans;
 use crate::io::bpf::{Attachments, Datapath};
 use crate::io::capabilities;
@@ -270,6 +270,9 @@ impl Agent {
         let ways = &below_vlans(ways, links);
         let mut target = target(desired, ids, &tables, ways, links);
         mark_down(&mut target, ids, steering.pools());
+        if Arc::ptr_eq(naming, &self.derived.naming) && !self.is_torn {
+            mark_in_place(&mut target, ids, (&self.derived.tables, &tables));
+        }
         let pinned = self.pinned(&target);
         keep_leaving(&mut target, &self.observed, &pinned, ways, &desired.limits);
         let settings = Settings::of(desired).reaching(target.backends.values());

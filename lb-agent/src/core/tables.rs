@@ -33,6 +33,21 @@ struct Inputs {
 }
 
 impl Inputs {
+    /// Whether they are these. Most pools' are the same in most changes, so nothing is copied.
+    fn are<'a>(
+        &self,
+        how: (u32, [u64; 2], Scheduler),
+        mut entries: impl Iterator<Item = (&'a str, u16, BackendIndex)>,
+    ) -> bool {
+        let mut own = self.entries.iter();
+        let is_next = |(name, weight, index): (&str, u16, BackendIndex)| {
+            own.next().is_some_and(|own| (own.0.as_str(), own.1, own.2) == (name, weight, index))
+        };
+        (self.slots, self.seed, self.scheduler) == how
+            && entries.all(is_next)
+            && own.next().is_none()
+    }
+
     /// Whether the tables are the same, whatever the rotations.
     fn build_alike(&self, other: &Self) -> bool {
         let Self { slots, seed, scheduler: _, entries } = self;
@@ -67,15 +82,15 @@ impl Tables {
     ) -> Result<(), TableError> {
         let mut next = BTreeMap::new();
         for (name, pool) in &desired.pools {
-            let inputs = Inputs {
-                slots: pool.table_slots,
-                seed: desired.hash_seed,
-                scheduler: pool.scheduler,
-                entries: entries(name, effective.get(name), ids),
-            };
+            let how = (pool.table_slots, desired.hash_seed, pool.scheduler);
+            let entries = || entries(name, effective.get(name), ids);
             let built = match self.by_pool.get(name) {
-                Some(before) if *before.inputs == inputs => before.clone(),
+                Some(before) if before.inputs.are(how, entries()) => before.clone(),
                 before => {
+                    let (slots, seed, scheduler) = how;
+                    let entries =
+                        entries().map(|(name, weight, index)| (name.to_owned(), weight, index));
+                    let inputs = Inputs { slots, seed, scheduler, entries: entries.collect() };
                     let like = before.filter(|before| before.inputs.build_alike(&inputs));
                     let slots = match like {
                         Some(before) => Arc::clone(&before.slots),
@@ -91,6 +106,11 @@ impl Tables {
         }
         self.by_pool = next;
         Ok(())
+    }
+
+    /// The slots of every pool, by name.
+    pub fn all_slots(&self) -> impl Iterator<Item = (&str, &Arc<[Slot]>)> {
+        self.by_pool.iter().map(|(name, built)| (name.as_str(), &built.slots))
     }
 
     /// The slots of a pool, empty ones if no backend takes new flows; none of an unknown pool.
@@ -136,19 +156,15 @@ impl Tables {
     }
 }
 
-fn entries(
-    pool: &str,
-    effective: Option<&EffectivePool>,
-    ids: &Ids,
-) -> Vec<(String, u16, BackendIndex)> {
-    effective
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, backend)| {
-            let index = ids.backend(pool, name)?;
-            Some((name.clone(), backend.table_weight().value(), index))
-        })
-        .collect()
+fn entries<'a>(
+    pool: &'a str,
+    effective: Option<&'a EffectivePool>,
+    ids: &'a Ids,
+) -> impl Iterator<Item = (&'a str, u16, BackendIndex)> {
+    effective.into_iter().flatten().filter_map(move |(name, backend)| {
+        let index = ids.backend(pool, name)?;
+        Some((name.as_str(), backend.table_weight().value(), index))
+    })
 }
 
 fn build(pool: &str, inputs: &Inputs) -> Result<Arc<[Slot]>, BuildError> {

@@ -44,6 +44,8 @@ pub struct TargetPool {
     pub name_hash: u64,
     /// Its slots, each with nothing but its current backend.
     pub slots: Arc<[Slot]>,
+    /// Whether the maps are known to have them already, so that nobody needs to compare.
+    pub is_in_place: bool,
     /// Whether flows stay on their backend when their slot moves.
     pub keeps_flows: bool,
     /// Who takes a new flow.
@@ -97,6 +99,17 @@ pub fn target(
     target
 }
 
+/// Marks the pools whose tables are those that were written last: the same ones, not equal ones. `ids`
+/// must be those of both.
+pub fn mark_in_place(target: &mut Target, ids: &Ids, (written, tables): (&Tables, &Tables)) {
+    for (name, written) in written.all_slots() {
+        let pool = ids.pool(name).and_then(|index| target.pools.get_mut(&index));
+        if let Some(pool) = pool {
+            pool.is_in_place = Arc::ptr_eq(written, &tables.slots(name));
+        }
+    }
+}
+
 /// Takes from backends that are down what they have: pins of their flows, and slots that still name
 /// them as the ones before.
 pub fn mark_down(target: &mut Target, ids: &Ids, effective: &BTreeMap<String, EffectivePool>) {
@@ -120,6 +133,7 @@ fn target_pool(name: &str, pool: &Pool, tables: &Tables) -> TargetPool {
     TargetPool {
         name_hash: NameHash::of(name).0,
         slots: tables.slots(name),
+        is_in_place: false,
         keeps_flows: !pool.flow_idle_timeout.is_zero(),
         scheduler: pool.scheduler.in_maps(),
         rotation: tables.rotation(name),

@@ -210,3 +210,15 @@ fn a_refused_configuration_changes_no_index() {
     assert!(refused.is_err());
     assert_eq!(before, copy);
 }
+
+#[test]
+fn the_hash_of_a_backend_is_that_of_its_names_with_a_slash_however_long_they_are() {
+    for (pool, backend) in [
+        ("web", "web-1"),
+        (&*"p".repeat(63), &*"b".repeat(63)),
+        (&*"x".repeat(90), &*"y".repeat(90)),
+    ] {
+        let joined = NameHash::of(&format!("{pool}/{backend}"));
+        assert_eq!(NameHash::of_backend(pool, backend), joined, "{pool}/{backend}");
+    }
+}

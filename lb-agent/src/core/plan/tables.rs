@@ -81,7 +81,9 @@ fn clear_tables(observed: &Image, ops: &mut Vec<Op>) {
 
 /// Whether a pool's table is already as wanted.
 fn table_stays(observed: &Image, before: &PoolEntry, wanted: &TargetPool) -> bool {
-    if !observed.steers_like(before.table, &wanted.slots) {
+    let is_in_place = wanted.is_in_place && before.name_hash == wanted.name_hash;
+    debug_assert!(!is_in_place || observed.steers_like(before.table, &wanted.slots));
+    if !is_in_place && !observed.steers_like(before.table, &wanted.slots) {
         return false;
     }
     if keeps_its_flows(before, wanted) {

@@ -16,7 +16,7 @@ use crate::core::plan::{Op, carry_out, plan, resting_after};
 use crate::core::samples::desired;
 use crate::core::steering::Steering;
 use crate::core::tables::Tables;
-use crate::core::target::{Target, Ways, keep_leaving, mark_down, target};
+use crate::core::target::{Target, Ways, keep_leaving, mark_down, mark_in_place, target};
 
 /// Something that happens to the world.
 #[derive(Clone, Debug)]
@@ -69,6 +69,8 @@ pub(super) struct World {
     pub(super) now_ns: u64,
     servers: Vec<Server>,
     tables: Tables,
+    /// Those in the maps, unless the names have changed since.
+    written: Option<Tables>,
     resting: BTreeSet<u32>,
     is_pending: bool,
     crash_in: Option<usize>,
@@ -97,6 +99,7 @@ impl World {
             now_ns: SECOND_NS,
             servers: vec![HEALTHY; 6],
             tables: Tables::default(),
+            written: None,
             resting: BTreeSet::new(),
             is_pending: false,
             crash_in: None,
@@ -170,6 +173,7 @@ impl World {
     }
 
     fn follow_configuration(&mut self, is_start: bool) {
+        self.written = None;
         self.naming = Naming::of(&self.desired, &self.observed).unwrap();
         let believed = believed(&self.desired, &self.naming.ids, &self.observed, is_start);
         self.checks.configure(&self.desired, |pool, name| believed.of(pool, name), self.now_ns);
@@ -282,6 +286,7 @@ impl World {
         self.changes += usize::from(!ops.is_empty());
         self.resting = resting_after(&self.resting, &before, &self.observed, &ops);
         self.steering = steering;
+        self.written = Some(self.tables.clone());
         let again = plan(&self.observed, &target, &self.desired.limits, &self.resting).unwrap();
         assert_eq!(again, [], "a plan that was carried out is asked for again");
         self.check_decision();
@@ -294,6 +299,9 @@ impl World {
         let (ways, links) = (Ways::new(), BTreeSet::new());
         let mut target = target(&self.desired, ids, &self.tables, &ways, &links);
         mark_down(&mut target, ids, steering.pools());
+        if let Some(written) = &self.written {
+            mark_in_place(&mut target, ids, (written, &self.tables));
+        }
         let pinned = self.pinned();
         keep_leaving(&mut target, &self.observed, &pinned, &ways, &self.desired.limits);
         let ops = plan(&self.observed, &target, &self.desired.limits, &self.resting).unwrap();
