@@ -34,5 +34,7 @@ mod ping;
 mod plan;
 #[path = "namespaces/traffic.rs"]
 mod traffic;
+#[path = "namespaces/tunnel_checks.rs"]
+mod tunnel_checks;
 #[path = "namespaces/two_interfaces.rs"]
 mod two_interfaces;

@@ -15,6 +15,7 @@ use super::next_hops::destinations;
 use super::program::load;
 use super::socket::Socket;
 use super::sweep::Transitions;
+use super::tunnel::Tunnels;
 use super::{AgentError, RunOptions};
 use crate::core::drain::Drains;
 use crate::core::effective::{Acted, EffectivePool, effective};
@@ -83,6 +84,8 @@ pub(super) struct Agent {
     pub(super) drains: Drains,
     /// Checks, and what they found.
     pub(super) health: Checks,
+    /// What wraps those that go through the tunnel.
+    pub(super) tunnels: Tunnels,
     /// Whether they found something that the maps do not say yet.
     pub(super) health_pending: bool,
     /// Why the last reload was refused.
@@ -152,7 +155,6 @@ impl Agent {
         if !datapath.adopted {
             options.refuse_absent(&interfaces.absent)?;
         }
-        let attachments = Attachments::adopt(&pins)?;
         let observed = datapath.maps.observe()?;
         let derived = Derived::of_names(Naming::of(&desired, &observed)?);
         let mut agent = Self {
@@ -164,13 +166,13 @@ impl Agent {
             pulse: Arc::new(Pulse::new(Moment::now())),
             exporter: Exporter::new(scraper),
             supervisor: Supervisor::default(),
+            attachments: Attachments::adopt(&pins)?,
             pins,
             state_file,
             netlink,
             datapath,
             settings,
             log: None,
-            attachments,
             interfaces,
             desired,
             text,
@@ -183,6 +185,7 @@ impl Agent {
             resting: BTreeSet::new(),
             drains: Drains::default(),
             health: Checks::default(),
+            tunnels: Tunnels::default(),
             health_pending: false,
             reload_failure: None,
             refused: 0,
@@ -198,7 +201,7 @@ impl Agent {
     /// cannot. A new link runs on maps that do not know their services yet, and passes all.
     #[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
     fn take_over(&mut self) -> Result<(), AgentError> {
-        self.health = self.checks_for(&self.desired);
+        self.health = self.checks_for(&self.desired, &self.derived.naming);
         let interfaces = self.interfaces.clone();
         let stored = self.state.clone();
         let overrides = stored.overrides.kept_for(&self.desired);
@@ -211,6 +214,7 @@ impl Agent {
         let next = prepared.settings;
         let both = self.settings.covering(&self.observed).on_the_way_to(&next);
         let programs = self.programs(both, next)?;
+        let tunnels = self.tunnels_for(&self.desired)?;
         let attached = self.attach_all(&self.desired.clone(), &interfaces)?;
         let state = State { generation, overrides, configuration };
         let done = self.remember(state).and_then(|()| {
@@ -228,6 +232,7 @@ impl Agent {
         // Windows are not stored: what is in transition waits for its whole time-out again.
         self.open_windows(&Image::default());
         self.detach_others(&interfaces);
+        self.take_tunnels(tunnels);
         self.note(absences(&interfaces));
         self.raise_all(of_ways(&Ways::new(), &self.ways));
         let Self { datapath: Datapath { adopted, .. }, observed, desired, .. } = &*self;

@@ -15,7 +15,7 @@ use lb_common::image::Image;
 use super::ids::Ids;
 use super::target::outer_destination;
 
-pub use checks::{Checked, Checks, Last, Probe, ProbeId, RESULTS_KEPT, Transition};
+pub use checks::{Checked, Checks, Last, Probe, ProbeId, RESULTS_KEPT, Transition, Tunnel};
 pub use machine::Machine;
 
 /// What is known of a backend.

@@ -1,5 +1,7 @@
 //! Conditions and check times, in virtual time.
 
+mod tunnel;
+
 use std::collections::BTreeSet;
 
 use lb_common::config::Desired;

@@ -3,7 +3,7 @@
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::{Row, accepted, check, edited};
+use super::{Row, accepted, check, edited, refused};
 use crate::config::{Host, parse_on};
 
 #[test]
@@ -317,5 +317,51 @@ fn what_the_host_lacks_is_refused_with_its_place() {
         let refusal = parse_on(&Bare, "edge.yaml", &text).unwrap_err().to_string();
         assert_eq!(refusal, std::format!("edge.yaml:{message}"));
         accepted(&text);
+    }
+}
+
+/// The pool asks the VIP of a service, so there must be one, and it must say which port.
+#[test]
+fn checks_that_cannot_go_through_the_tunnel_are_refused_with_their_place() {
+    let text = |health: &str, service: &str| {
+        let text = edited("type: http, path: /healthz", health);
+        let from = "    protocol: tcp\n    ports: [443, 80]\n    pool: web\n";
+        assert_eq!(text.matches(from).count(), 1);
+        text.replace(from, service)
+    };
+    let usual = "    protocol: tcp\n    ports: [443, 80]\n    pool: web\n";
+    let any_port = "    protocol: tcp\n    ports: [0]\n    pool: web\n";
+    let rows = [
+        (
+            "type: icmp, via: tunnel",
+            usual,
+            "6:32: pools[0].health.via: a check of type icmp cannot go through the tunnel: an echo to a VIP is answered by the balancer itself",
+        ),
+        (
+            "type: exec, command: [/bin/true], via: tunnel",
+            usual,
+            "6:54: pools[0].health.via: a check of type exec cannot go through the tunnel: the connections of a command are its own",
+        ),
+        (
+            "type: dns, query: www.example, via: tunnel",
+            usual,
+            "6:51: pools[0].health.via: no service with protocol udp has this pool, and through the tunnel the VIP of one is asked",
+        ),
+        (
+            "type: tcp, via: tunnel",
+            any_port,
+            "6:13: pools[0].health.port: is needed: the services of this pool take any port, and through the tunnel one of them is asked",
+        ),
+    ];
+    for (health, service, message) in rows {
+        let refusal = refused(&text(health, service));
+        assert_eq!(refusal, std::format!("edge.yaml:{message}"));
+    }
+    for (health, service) in [
+        ("type: tcp, via: tunnel", usual),
+        ("type: tcp, port: 8080, via: tunnel", any_port),
+        ("type: icmp", any_port),
+    ] {
+        accepted(&text(health, service));
     }
 }
