@@ -9,7 +9,7 @@ use std::path::PathBuf;
 fn main() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
-    for name in ["lb-balancer", "lb-origin"] {
+    for name in ["lb-balancer", "lb-origin", "lb-probe"] {
         let object = manifest.join("../target/bpf").join(name);
         println!("cargo::rerun-if-changed={}", object.display());
         fs::copy(&object, out.join(name)).map_err(|error| {

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lb_agent::core::health::{Probe, ProbeId};
-use lb_agent::io::probes::{self, Prober};
+use lb_agent::io::probes::{self, Errand, Prober};
 use lb_common::config::{
     HealthCheck, HealthKind, HealthVia, HttpCheck, HttpMethod, StatusRange, Statuses,
 };
@@ -62,14 +62,9 @@ fn question(address: SocketAddr, kind: HealthKind) -> Probe {
         via: HealthVia::Direct,
     };
     let (pool, backend) = ("web".to_owned(), "web-1".to_owned());
-    Probe {
-        id: ProbeId::default(),
-        pool,
-        backend,
-        address,
-        check: Arc::new(check),
-        report_port: None,
-    }
+    let check = Arc::new(check);
+    let id = ProbeId::default();
+    Probe { id, pool, backend, address, tunnel: None, check, report_port: None }
 }
 
 /// Time of processors that the thread of this name has had.
@@ -100,13 +95,13 @@ async fn measure(name: &str, kind: &HealthKind) {
         tokio::select! {
             _ = portions.tick(), if start.elapsed() < TIME => {
                 for probe in servers.iter().cycle().take(usize::try_from(RATE / PORTIONS).unwrap()) {
-                    prober.ask(probe.clone());
+                    prober.ask(Errand { probe: probe.clone(), counts: None });
                     sent += 1;
                 }
             }
             Some((_, outcome)) = finished.recv() => {
                 came += 1;
-                failed += u64::from(!outcome.is_some_and(|outcome| outcome.passed));
+                failed += u64::from(!outcome.is_ok_and(|outcome| outcome.passed));
             }
         }
     }

@@ -28,6 +28,7 @@ mod socket;
 mod supervision;
 mod sweep;
 mod trace;
+mod tunnel;
 mod views;
 
 use std::future::pending;

@@ -23,3 +23,4 @@ pub mod pulse;
 pub mod state_file;
 pub mod supervisor;
 mod sys;
+pub mod tunnel;

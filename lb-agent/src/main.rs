@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its user")]
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use lb_agent::io::api_server;
 use lb_agent::io::capabilities;
 use lb_agent::io::origin::{self, OriginConfig};
 use lb_agent::io::pins::Pins;
+use lb_agent::io::tunnel;
 use lb_common::config::Prefix;
 use lb_common::wire::gue;
 use tracing_subscriber::EnvFilter;
@@ -142,7 +144,10 @@ fn execute(command: Command) -> Result<(), AgentError> {
         Command::Run(args) => run(args),
         Command::Detach { pin_dir } => {
             capabilities::check()?;
-            if let Some(pins) = Pins::open_for_removal(&pin_dir)? {
+            // Not under an agent that runs.
+            let pins = Pins::open_for_removal(&pin_dir)?;
+            tunnel::detach_others(&BTreeSet::new())?;
+            if let Some(pins) = pins {
                 pins.remove_all()?;
             } else {
                 println!("nothing is pinned in {}", pin_dir.display());

@@ -12,6 +12,7 @@
 mod backend;
 mod pin;
 mod pool;
+mod probe;
 mod service;
 mod slot;
 
@@ -20,6 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub use backend::{BackendEntry, Encapsulation};
 pub use pin::{PINS_PER_BUCKET, Pin, PinBucket, PinState, Ticks, pin_bucket};
 pub use pool::{PoolEntry, QuicKey, SLOT_BITS, SLOTS_PER_PAGE, Scheduler, TablePage, TableRef};
+pub use probe::{ProbeCount, ProbeMark};
 pub use service::{ServiceDirectory, ServiceEntry, ServiceHalf, ServiceKey, ServicePlace};
 pub use slot::{BackendIndex, Slot};
 
@@ -64,6 +66,9 @@ pub mod map {
     pub const PIN_COUNTERS: &str = "PIN_COUNTERS";
     /// Per-CPU array: backend index -> [`super::Counter`].
     pub const BACKEND_COUNTERS: &str = "BACKEND_COUNTERS";
+
+    /// Memory-mapped array of lb-probe: backend index -> [`super::ProbeCount`]. It is not pinned.
+    pub const PROBE_COUNTS: &str = "PROBE_COUNTS";
 
     /// Prefix trie of lb-origin: [`super::PrefixKey`] of the balancers that may reach this origin.
     pub const ORIGIN_SOURCES: &str = "ORIGIN_SOURCES";

@@ -17,7 +17,7 @@ use crate::abi::{
     Slot, TableRef,
 };
 use crate::datapath::{slot_place, take_from_budget};
-use crate::tables::{OriginTables, Tables};
+use crate::tables::{OriginTables, OuterHeaders, Tables};
 use crate::verdict::{PinEvent, Reply};
 
 pub use buffer::Buffer;
@@ -150,17 +150,7 @@ impl<'i> Recorder<'i> {
     }
 }
 
-impl Tables for Recorder<'_> {
-    type Pins = HostBucket;
-
-    fn pins(&self, hash: u64) -> Option<&HostBucket> {
-        self.state.pins.bucket(hash)
-    }
-
-    fn fragments(&self, hash: u64) -> Option<&HostBucket> {
-        self.state.fragments.bucket(hash)
-    }
-
+impl OuterHeaders for Recorder<'_> {
     fn gue_port(&self) -> u16 {
         self.state.gue_port
     }
@@ -171,6 +161,18 @@ impl Tables for Recorder<'_> {
 
     fn source_spread_v6(&self) -> [u32; 4] {
         self.state.source_spread_v6
+    }
+}
+
+impl Tables for Recorder<'_> {
+    type Pins = HostBucket;
+
+    fn pins(&self, hash: u64) -> Option<&HostBucket> {
+        self.state.pins.bucket(hash)
+    }
+
+    fn fragments(&self, hash: u64) -> Option<&HostBucket> {
+        self.state.fragments.bucket(hash)
     }
 
     fn now_ns(&self) -> u64 {

@@ -7,8 +7,20 @@ use crate::abi::{
 use crate::datapath::{Arrival, owner};
 use crate::verdict::{PinEvent, Reply};
 
+/// What outer headers are made with, besides the entry of the backend they lead to.
+pub trait OuterHeaders {
+    /// UDP port that GUE packets are sent to.
+    fn gue_port(&self) -> u16;
+
+    /// Bits of an IPv4 outer source that the flow hash fills, as a native word.
+    fn source_spread_v4(&self) -> u32;
+
+    /// The same of an IPv6 outer source.
+    fn source_spread_v6(&self) -> [u32; 4];
+}
+
 /// The balancer's tables. All answers are those of one moment each: nothing is locked.
-pub trait Tables {
+pub trait Tables: OuterHeaders {
     /// One bucket of the pin table, or of the fragment table.
     type Pins: Pins;
 
@@ -39,15 +51,6 @@ pub trait Tables {
 
     /// The bucket that a datagram's place would be in.
     fn fragments(&self, hash: u64) -> Option<&Self::Pins>;
-
-    /// UDP port that GUE packets are sent to.
-    fn gue_port(&self) -> u16;
-
-    /// Bits of an IPv4 outer source that the flow hash fills, as a native word.
-    fn source_spread_v4(&self) -> u32;
-
-    /// The same of an IPv6 outer source.
-    fn source_spread_v6(&self) -> [u32; 4];
 
     /// The monotonic clock, ns.
     fn now_ns(&self) -> u64;

@@ -16,7 +16,7 @@ use lb_common::abi::{
     pin_bucket,
 };
 use lb_common::datapath::{Arrival, owner, take_from_budget};
-use lb_common::tables::{Pins, Tables};
+use lb_common::tables::{OuterHeaders, Pins, Tables};
 use lb_common::verdict::{PinEvent, Reply};
 
 use crate::stats;
@@ -95,6 +95,25 @@ static PIN_BUCKETS: Global<u32> = Global::new(1);
 /// The balancer's tables in the kernel.
 pub(crate) struct Maps;
 
+impl OuterHeaders for Maps {
+    #[inline]
+    fn gue_port(&self) -> u16 {
+        #[expect(clippy::cast_possible_truncation, reason = "a port, in a word for the loader")]
+        let port = GUE_PORT.load() as u16;
+        port
+    }
+
+    #[inline]
+    fn source_spread_v4(&self) -> u32 {
+        SOURCE_SPREAD_V4.load()
+    }
+
+    #[inline]
+    fn source_spread_v6(&self) -> [u32; 4] {
+        SOURCE_SPREAD_V6.load()
+    }
+}
+
 impl Tables for Maps {
     type Pins = Bucket;
 
@@ -111,23 +130,6 @@ impl Tables for Maps {
     #[inline]
     fn fragments(&self, hash: u64) -> Option<&Bucket> {
         bucket(FRAGMENTS.get_ptr(pin_bucket(hash, FRAGMENT_BUCKETS.load())))
-    }
-
-    #[inline]
-    fn gue_port(&self) -> u16 {
-        #[expect(clippy::cast_possible_truncation, reason = "a port, in a word for the loader")]
-        let port = GUE_PORT.load() as u16;
-        port
-    }
-
-    #[inline]
-    fn source_spread_v4(&self) -> u32 {
-        SOURCE_SPREAD_V4.load()
-    }
-
-    #[inline]
-    fn source_spread_v6(&self) -> [u32; 4] {
-        SOURCE_SPREAD_V6.load()
     }
 
     /// By the coarse clock: the same as the fine one, renewed with every timer tick, which is often

@@ -16,6 +16,8 @@ pub mod kernel;
 mod maps;
 mod moved_on;
 pub mod origin;
+#[cfg(feature = "kernel")]
+pub mod probe;
 mod transition;
 
 use lb_common::abi::{PINS_PER_BUCKET, Pin, Ticks, pin_bucket};

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use lb_common::abi::Features;
+use lb_common::abi::{Encapsulation, Features, ProbeMark};
 use lb_common::datapath::Context;
 use lb_common::image::{Buffer, Recorder, State};
 use lb_common::verdict::{OriginReason, Reason};
-use lb_tests::fixture::check::{balancer_in_the_kernel, difference, origin_in_the_kernel};
+use lb_tests::fixture::check::{
+    balancer_in_the_kernel, difference, origin_in_the_kernel, probe_in_the_kernel,
+};
 use lb_tests::fixture::kernel::Kernel;
+use lb_tests::fixture::probe::{self, Probe};
 use lb_tests::fixture::{self, Fixture, HASH_SEED, catalogue, origin, standard};
 
 /// Collects what differs, so that one run shows all of it.
@@ -28,6 +31,43 @@ fn fixtures_hold_on_the_host() {
 #[test]
 fn fixtures_hold_in_the_kernel() {
     assert_none(&balancer_in_the_kernel().unwrap().1);
+}
+
+/// A probe for a backend looks like a client's packet for it, however it is wrapped.
+#[test]
+fn a_probe_is_wrapped_as_a_packet_of_a_client_is() {
+    let (wrapped, differences) = probe_in_the_kernel().unwrap();
+    assert_none(&differences);
+    assert!(wrapped >= 10, "no more than {wrapped} of them are packets that a probe may send");
+    let encapsulations: BTreeSet<_> =
+        catalogue().iter().filter_map(encapsulated_as_a_probe).collect();
+    assert_eq!(encapsulations.len(), Encapsulation::ALL.len(), "{encapsulations:?}");
+}
+
+/// How a fixture's frame is wrapped when a probe sends it, if a probe may.
+fn encapsulated_as_a_probe(fixture: &Fixture) -> Option<u8> {
+    let backend = probe::chosen(fixture)?;
+    probe::on_the_host(&fixture.maps, &fixture.frame_in, backend).ok()?;
+    Some(fixture.maps.backends.get(&backend)?.encapsulation)
+}
+
+/// A filter that a dead agent has left behind does nothing, and a probe that names nobody is no
+/// packet for whoever would get it.
+#[test]
+fn packets_without_the_mark_are_left_alone_and_those_that_name_nobody_are_dropped() {
+    let _network = Kernel::load(&standard()).unwrap();
+    let program = Probe::load(&standard()).unwrap();
+    let fixture = catalogue().into_iter().find(|each| each.name == "tcp_4in4").unwrap();
+    let frame = &fixture.frame_in;
+    let known = ProbeMark::of(probe::chosen(&fixture).unwrap()).value();
+    let outcome = |mark| program.run_marked(frame, mark).unwrap();
+    assert_eq!(outcome(known).0, probe::LEAVES);
+    for mark in [0, known & 0xffff, known | 1 << 15, known | 1 << 31, !known] {
+        assert_eq!(outcome(mark), (probe::NOT_OURS, frame.clone()), "{mark:#x}");
+    }
+    for mark in [ProbeMark::BASE, ProbeMark::BASE | 127, ProbeMark::BASE | 0x7fff] {
+        assert_eq!(outcome(mark), (probe::DROPPED, frame.clone()), "{mark:#x}");
+    }
 }
 
 #[test]

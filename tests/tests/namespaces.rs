@@ -38,5 +38,7 @@ mod plan;
 mod survival;
 #[path = "namespaces/traffic.rs"]
 mod traffic;
+#[path = "namespaces/tunnel_checks.rs"]
+mod tunnel_checks;
 #[path = "namespaces/two_interfaces.rs"]
 mod two_interfaces;

@@ -17,7 +17,7 @@ use crate::setup::Ready;
 use crate::workspace::Workspace;
 
 const TARGET: &str = "bpfel-unknown-none";
-const PROGRAMS: [&str; 4] = ["lb-balancer", "lb-origin", "lb-bench", "lb-baseline"];
+const PROGRAMS: [&str; 5] = ["lb-balancer", "lb-origin", "lb-probe", "lb-bench", "lb-baseline"];
 /// v3 has 32-bit arithmetic and jumps; every kernel since 5.1 knows it. Without unaligned accesses a
 /// word of a packet is loaded byte by byte.
 const FLAGS: [&str; 4] = [

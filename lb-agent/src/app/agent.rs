@@ -15,6 +15,7 @@ use super::next_hops::destinations;
 use super::program::load;
 use super::socket::Socket;
 use super::sweep::Transitions;
+use super::tunnel::Tunnels;
 use super::{AgentError, RunOptions};
 use crate::core::drain::Drains;
 use crate::core::effective::EffectivePool;
@@ -86,6 +87,8 @@ pub(super) struct Agent {
     pub(super) health: Checks,
     /// Whether a write has failed, so that the maps are neither as before nor as decided.
     pub(super) is_torn: bool,
+    /// What wraps those that go through the tunnel.
+    pub(super) tunnels: Tunnels,
     /// Whether they found something that the maps do not say yet.
     pub(super) health_pending: bool,
     /// Why the last reload was refused.
@@ -107,9 +110,13 @@ pub(super) struct Derived {
 
 impl Derived {
     /// What the maps of an earlier agent tell.
-    fn adopt(desired: &Desired, observed: &Image) -> Result<Self, AgentError> {
+    fn adopt(
+        desired: &Desired,
+        overrides: &Overrides,
+        observed: &Image,
+    ) -> Result<Self, AgentError> {
         let naming = Arc::new(Naming::of(desired, observed)?);
-        let steering = Steering::adopt(desired, &naming.ids, observed);
+        let steering = Steering::adopt(desired, overrides, &naming.ids, observed);
         Ok(Self { steering, naming, ..Self::default() })
     }
 
@@ -159,9 +166,8 @@ impl Agent {
         if !datapath.adopted {
             options.refuse_absent(&interfaces.absent)?;
         }
-        let attachments = Attachments::adopt(&pins)?;
         let observed = datapath.maps.observe()?;
-        let derived = Derived::adopt(&desired, &observed)?;
+        let derived = Derived::adopt(&desired, &state.overrides, &observed)?;
         let mut agent = Self {
             history: History::of(&options.state_dir),
             options,
@@ -171,13 +177,13 @@ impl Agent {
             pulse: Arc::new(Pulse::new(Moment::now())),
             exporter: Exporter::new(scraper),
             supervisor: Supervisor::default(),
+            attachments: Attachments::adopt(&pins)?,
             pins,
             state_file,
             netlink,
             datapath,
             settings,
             log: None,
-            attachments,
             interfaces,
             desired,
             text,
@@ -191,6 +197,7 @@ impl Agent {
             drains: Drains::default(),
             health: Checks::default(),
             is_torn: false,
+            tunnels: Tunnels::default(),
             health_pending: false,
             reload_failure: None,
             refused: 0,
@@ -219,6 +226,7 @@ impl Agent {
         let next = prepared.settings;
         let both = self.settings.covering(&self.observed).on_the_way_to(&next);
         let programs = self.programs(both, next)?;
+        let tunnels = self.tunnels_for(&self.desired)?;
         let attached = self.attach_all(&self.desired.clone(), &interfaces)?;
         let state = State { generation, overrides, configuration };
         let done = self.remember(state).and_then(|()| {
@@ -236,6 +244,7 @@ impl Agent {
         // Windows are not stored: what is in transition waits for its whole time-out again.
         self.open_windows(&Image::default());
         self.detach_others(&interfaces);
+        self.take_tunnels(tunnels);
         self.note(absences(&interfaces));
         self.raise_all(of_ways(&Ways::new(), &self.ways));
         let Self { datapath: Datapath { adopted, .. }, observed, desired, .. } = &*self;
@@ -298,7 +307,8 @@ impl Agent {
         let before = self.observed.clone();
         for op in &prepared.ops {
             if let Err(error) = self.datapath.maps.execute(op) {
-                self.is_torn = true;
+                // What is left half-way is repaired within a second, if not by whoever asked for it.
+                (self.is_torn, self.health_pending) = (true, true);
                 self.observed = self.datapath.maps.observe()?;
                 self.open_windows(&before);
                 return Err(error.into());

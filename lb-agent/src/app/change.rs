@@ -211,9 +211,9 @@ impl Agent {
         let destinations = destinations(desired, &self.observed);
         let seen = self.netlink.look(&destinations, &self.routes).await?;
         let overrides = overrides.kept_for(desired);
-        let checks = self.checks_for(desired);
-        let links = interfaces.indices();
         let naming = Arc::new(Naming::of(desired, &self.observed)?);
+        let checks = self.checks_for(desired, &naming);
+        let links = interfaces.indices();
         let steering = self.decide_for(desired, &overrides, &checks);
         let prepared = self.prepare((desired, &naming), steering, (&seen.ways, &links))?;
         let address = self.exporter.consider(desired.metrics).await?;
@@ -233,6 +233,7 @@ impl Agent {
         let is_changed = !changes.is_empty() || overrides != self.state.overrides;
         let next = prepared.settings;
         let programs = self.programs(self.settings.on_the_way_to(&next), next)?;
+        let tunnels = self.tunnels_for(&desired)?;
         let attached = self.attach_all(&desired, &interfaces)?;
         let generation = self.state.generation + u64::from(is_changed);
         let state = State { generation, overrides, configuration: text_hash(&text) };
@@ -249,6 +250,7 @@ impl Agent {
         self.detach_others(&interfaces);
         self.note(absences(&interfaces));
         self.interfaces = interfaces;
+        self.take_tunnels(tunnels);
         if is_new {
             self.keep_version(source, changes.len());
         }

@@ -1,6 +1,7 @@
 //! `doctor`: what is wrong on this host, each finding with its cure.
 
 mod links;
+mod tunnels;
 
 use std::net::IpAddr;
 
@@ -30,6 +31,7 @@ impl Agent {
         findings.push(self.pins_finding());
         findings.extend(self.neighbours());
         findings.extend(self.mtu());
+        findings.extend(self.tunnelled_checks());
         findings.extend(self.pools());
         findings.extend(self.drops());
         views::list(self, "FindingList", findings)

@@ -16,6 +16,7 @@ use crate::io::netlink::NetlinkError;
 use crate::io::origin::OriginError;
 use crate::io::pins::PinError;
 use crate::io::state_file::StateError;
+use crate::io::tunnel::TunnelError;
 
 /// An error of the agent as a whole.
 #[derive(Debug, Error)]
@@ -58,6 +59,9 @@ pub enum AgentError {
     /// The program in the kernel.
     #[error(transparent)]
     Bpf(#[from] BpfError),
+    /// The program for health checks through the tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
     /// The maps.
     #[error(transparent)]
     Maps(#[from] MapsError),
@@ -113,6 +117,7 @@ impl AgentError {
             Self::File(_)
             | Self::State(_)
             | Self::Bpf(_)
+            | Self::Tunnel(_)
             | Self::Maps(_)
             | Self::Origin(_)
             | Self::Netlink(_)
@@ -141,6 +146,7 @@ impl AgentError {
                 "check --state-dir; a damaged state.json can be moved away, and the overrides it held set again"
             }
             Self::Bpf(error) => error.cure(),
+            Self::Tunnel(error) => error.cure(),
             Self::Pins(error) => error.cure(),
             Self::Origin(error) => error.cure(),
             Self::Api(ApiError::InUse { .. }) => {

@@ -6,15 +6,16 @@ mod views;
 use std::time::Duration;
 
 use lb_common::config::Desired;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::agent::Agent;
 use crate::core::events::{of_health, of_reported};
-use crate::core::health::{Checks, believed};
+use crate::core::health::{Checks, Probe, ProbeId, believed};
+use crate::core::naming::Naming;
 use crate::core::overrides::Overrides;
 use crate::core::steering::Steering;
 use crate::io::clock;
-use crate::io::probes::{Finished, Prober};
+use crate::io::probes::{Errand, Finished, NotAsked, Prober};
 
 pub(super) use views::{
     certificate_warnings, condition_name, counts, history, is_panic, list, spared,
@@ -23,19 +24,20 @@ pub(super) use views::{
 impl Agent {
     /// The checks that a configuration wants. Of a backend that was not checked until now, its entry
     /// in the maps is believed.
-    pub(super) fn checks_for(&self, desired: &Desired) -> Checks {
-        self.checks_from(desired, false)
+    pub(super) fn checks_for(&self, desired: &Desired, naming: &Naming) -> Checks {
+        self.checks_from((desired, naming), false)
     }
 
     /// The same when the agent starts.
     pub(super) fn checks_at_start(&self) -> Checks {
-        self.checks_from(&self.desired, true)
+        self.checks_from((&self.desired, &self.derived.naming), true)
     }
 
-    fn checks_from(&self, desired: &Desired, is_start: bool) -> Checks {
+    fn checks_from(&self, (desired, naming): (&Desired, &Naming), is_start: bool) -> Checks {
         let believed = believed(desired, &self.derived.naming.ids, &self.observed, is_start);
         let mut checks = self.health.clone();
         checks.configure(desired, |pool, name| believed.of(pool, name), clock::precise_ns());
+        checks.follow_indices(|pool, name| naming.ids.backend(pool, name));
         checks
     }
 
@@ -78,24 +80,48 @@ impl Agent {
         Some(Duration::from_nanos(wait_ns))
     }
 
-    /// Sends the probes that are due.
+    /// Sends the probes that are due, except those that would not come by the program that they are
+    /// for.
     pub(super) fn send_probes(&mut self, prober: &Prober) {
-        self.health.due(clock::precise_ns()).into_iter().for_each(|probe| prober.ask(probe));
+        let now_ns = clock::precise_ns();
+        for probe in self.health.due(now_ns) {
+            match self.obstacle(&probe) {
+                Some(obstacle) => self.miss(probe.id, &NotAsked::NoWay(obstacle), now_ns),
+                None => prober.ask(self.errand(probe)),
+            }
+        }
+    }
+
+    fn errand(&self, probe: Probe) -> Errand {
+        Errand { counts: probe.tunnel.and_then(|_| self.tunnels.counts()), probe }
     }
 
     /// Takes in what probes came to; writes the maps if that changes who takes traffic.
     pub(super) fn take_results(&mut self, results: impl Iterator<Item = Finished>) {
         let now_ns = clock::precise_ns();
-        for (id, outcome) in results {
-            if let Some(transition) = self.health.finish(id, outcome, now_ns) {
-                self.raise(of_health(&transition));
-                self.health_pending = true;
+        for (id, asked) in results {
+            match asked {
+                Ok(outcome) => {
+                    if let Some(transition) = self.health.finish(id, Some(outcome), now_ns) {
+                        self.raise(of_health(&transition));
+                        self.health_pending = true;
+                    }
+                }
+                Err(not_asked) => self.miss(id, &not_asked, now_ns),
             }
         }
         let reported = self.health.take_reported();
         self.health_pending |= !reported.is_empty();
         self.raise_all(reported.iter().map(of_reported));
         self.apply_health();
+    }
+
+    /// Nobody was asked: said once, and shown for as long as it lasts.
+    fn miss(&mut self, id: ProbeId, not_asked: &NotAsked, now_ns: u64) {
+        let reason = not_asked.to_string();
+        if let Some((pool, backend)) = self.health.miss(id, &reason, now_ns) {
+            warn!(backend = format!("{pool}/{backend}"), reason, "a check could not be made");
+        }
     }
 
     /// Brings the maps in line with what is known of the backends, if they are not. What fails is
@@ -116,7 +142,10 @@ impl Agent {
             prepared.and_then(|prepared| self.commit(prepared))
         };
         match written {
-            Ok(()) => self.health_pending = self.derived.steering.is_behind(),
+            Ok(()) => {
+                self.health_pending = self.derived.steering.is_behind();
+                self.derived.steering.in_panic().for_each(|pool| self.health.release(pool));
+            }
             Err(error) => {
                 error!(error = &error as &dyn std::error::Error, "cannot act on what checks found");
             }

@@ -126,6 +126,7 @@ impl Agent {
         self.detach_others(&interfaces);
         self.interfaces = interfaces;
         self.note(not_attached);
+        self.keep_tunnels().await;
     }
 
     /// Remembers which interfaces are not attached and why, and logs what is news.

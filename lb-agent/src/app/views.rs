@@ -90,6 +90,7 @@ fn warnings(agent: &Agent) -> Vec<String> {
         }
     }
     warnings.extend(health::certificate_warnings(agent));
+    warnings.extend(agent.idle_checks().into_iter().map(|(_, sentence)| sentence));
     for (pool, spec) in &agent.desired.pools {
         if active(agent.derived.effective().get(pool)) == 0 {
             warnings.push(format!("pool {pool} has no backend that takes new flows"));

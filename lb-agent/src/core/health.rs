@@ -18,7 +18,9 @@ use lb_common::image::Image;
 use super::ids::Ids;
 use super::target::outer_destination;
 
-pub use checks::{Checked, Checks, Last, Probe, ProbeId, RESULTS_KEPT, Reported, Transition};
+pub use checks::{
+    Checked, Checks, Last, Probe, ProbeId, RESULTS_KEPT, Reported, Transition, Tunnel,
+};
 pub use damping::{Damping, Hold};
 pub use machine::Machine;
 pub use report::{Load, Report};

@@ -49,19 +49,20 @@ struct Memory {
 impl Steering {
     /// What the maps of an earlier agent tell: which tier is in use, and how much of its weight each
     /// backend has. Who is used is what checks believe in the beginning.
-    pub fn adopt(desired: &Desired, ids: &Ids, observed: &Image) -> Self {
+    pub fn adopt(desired: &Desired, overrides: &Overrides, ids: &Ids, observed: &Image) -> Self {
         let mut steering = Self::default();
         for (name, pool) in &desired.pools {
             let accepting = pool.backends.iter().filter_map(|(backend, spec)| {
                 let entry = observed.backends.get(&ids.backend(name, backend)?)?;
                 let is_accepting = entry.flags & BackendEntry::ACCEPTS_NEW != 0;
-                is_accepting.then_some((backend, spec, entry))
+                let (_, weight) = by_command(name, backend, spec, overrides);
+                is_accepting.then_some((backend, spec.tier, weight, entry))
             });
             let mut memory = Memory::default();
-            for (backend, spec, entry) in accepting {
-                memory.tiers.adopt(spec.tier);
+            for (backend, tier, weight, entry) in accepting {
+                memory.tiers.adopt(tier);
                 if pool.adapt.is_some() {
-                    memory.adapted.adopt(backend, entry.weight, spec.weight);
+                    memory.adapted.adopt(backend, entry.weight, weight);
                 }
             }
             steering.memories.insert(name.clone(), memory);
@@ -108,6 +109,11 @@ impl Steering {
     /// The same, to keep.
     pub fn into_pools(self) -> BTreeMap<String, EffectivePool> {
         self.pools
+    }
+
+    /// The pools whose checks are not believed.
+    pub fn in_panic(&self) -> impl Iterator<Item = &str> {
+        self.pools.iter().filter(|(_, pool)| is_panic_in_force(pool)).map(|(name, _)| name.as_str())
     }
 
     /// When to decide again, on the monotonic clock, although nothing else happens until then.
@@ -177,7 +183,8 @@ impl Step<'_> {
         let on_its_own = |(name, backend): (&String, &Backend)| {
             let known = self.known(name);
             let (mut state, mut weight) = by_command(pool, name, backend, overrides);
-            if state == State::Active && self.pool.adapt.is_some() && known.load.wants_none() {
+            let is_asked = self.pool.adapt.is_some_and(|adapt| adapt.report_port.is_some());
+            if state == State::Active && is_asked && known.load.wants_none() {
                 (state, weight) = (State::Draining, Weight::ZERO);
             }
             let (condition, usable) = (known.condition, state != State::Drained);

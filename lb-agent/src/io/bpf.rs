@@ -283,22 +283,29 @@ fn refused(source: ProgramError) -> BpfError {
     BpfError::Program(Box::new(source))
 }
 
-/// Loads a program. The verifier gives up with EAGAIN when the kernel has something else for this
-/// thread, such as a signal; that says nothing about the program.
+/// Loads a program.
 ///
 /// # Errors
 /// The kernel refuses it, or was interrupted each time.
 pub fn load_program(program: &mut Xdp) -> Result<(), ProgramError> {
+    retried(|| program.load())
+}
+
+/// Loads a program, again if need be. The verifier gives up with EAGAIN when the kernel has something
+/// else for this thread, such as a signal; that says nothing about the program.
+pub(super) fn retried(
+    mut load: impl FnMut() -> Result<(), ProgramError>,
+) -> Result<(), ProgramError> {
     let interrupted = |result: &Result<(), ProgramError>| {
         matches!(result, Err(ProgramError::LoadError { io_error, .. })
             if io_error.kind() == io::ErrorKind::WouldBlock)
     };
-    let mut result = program.load();
+    let mut result = load();
     for _ in 1..LOAD_ATTEMPTS {
         if !interrupted(&result) {
             break;
         }
-        result = program.load();
+        result = load();
     }
     result
 }

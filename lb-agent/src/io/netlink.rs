@@ -177,12 +177,48 @@ impl Netlink {
         for destination in destinations {
             let route = match known.0.get(destination) {
                 Some(route) => route.clone(),
-                None => self.route_to(*destination).await?,
+                None => self.route_to(*destination, None).await?,
             };
             routes.0.insert(*destination, route);
         }
         let ways = self.ways(&routes).await?;
         Ok(Seen { routes, ways })
+    }
+
+    /// The ways of packets that carry a mark, which rules may send elsewhere.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub async fn look_marked(
+        &self,
+        destinations: &BTreeSet<IpAddr>,
+        mark: u32,
+    ) -> Result<Ways, NetlinkError> {
+        let mut routes = Routes::default();
+        for destination in destinations {
+            let route = self.route_to(*destination, Some(mark)).await?;
+            routes.0.insert(*destination, route);
+        }
+        self.ways(&routes).await
+    }
+
+    /// Whether an interface has a filter of this priority and handle at its egress.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub async fn has_filter(
+        &self,
+        link_index: u32,
+        (priority, handle): (u16, u32),
+    ) -> Result<bool, NetlinkError> {
+        let operation = || format!("list the filters of interface {link_index}");
+        let index = i32::try_from(link_index).unwrap_or(i32::MAX);
+        let request = self.handle.traffic_filter(index).get().egress().execute();
+        let filters = collect(operation, request).await?;
+        Ok(filters.iter().any(|filter| {
+            let header = &filter.header;
+            header.info >> 16 == u32::from(priority) && u32::from(header.handle) == handle
+        }))
     }
 
     async fn ways(&self, routes: &Routes) -> Result<Ways, NetlinkError> {
@@ -269,7 +305,11 @@ impl Netlink {
     }
 
     /// Asks for the route to `destination`; the inner error is the sentence for the operator.
-    async fn route_to(&self, destination: IpAddr) -> Result<Result<Route, String>, NetlinkError> {
+    async fn route_to(
+        &self,
+        destination: IpAddr,
+        mark: Option<u32>,
+    ) -> Result<Result<Route, String>, NetlinkError> {
         let mut request = RouteMessage::default();
         (request.header.address_family, request.header.destination_prefix_length) =
             match destination {
@@ -278,6 +318,7 @@ impl Netlink {
             };
         request.header.kind = RouteType::Unspec;
         request.attributes.push(RouteAttribute::Destination(RouteAddress::from(destination)));
+        request.attributes.extend(mark.map(RouteAttribute::Mark));
         let operation = || format!("look up the route to {destination}");
         match collect(operation, self.handle.route().get(request).execute()).await {
             Ok(messages) => Ok(messages.first().map_or_else(

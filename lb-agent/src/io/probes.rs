@@ -13,6 +13,7 @@ mod named;
 mod report;
 mod steps;
 mod tls;
+mod tunnel;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,10 +28,10 @@ use thiserror::Error;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::warn;
 
 use crate::core::health::{Outcome, Probe, ProbeId};
 use crate::io::clock;
+use crate::io::tunnel::ProbeCounts;
 use dial::dial;
 use dns::DnsFailure;
 use exec::ExecFailure;
@@ -39,6 +40,7 @@ use http::HttpFailure;
 use icmp::IcmpFailure;
 use steps::Steps;
 use tls::{HTTP_1, HTTP_2, TlsClients, TlsFailure};
+use tunnel::{Watch, told};
 
 pub use named::ThisHost;
 pub use steps::Step;
@@ -73,8 +75,31 @@ pub fn raise_open_files() {
     }
 }
 
-/// What a probe came to; `None` if it could not be asked.
-pub type Finished = (ProbeId, Option<Outcome>);
+/// What a probe came to, if it could be asked.
+pub type Finished = (ProbeId, Result<Outcome, NotAsked>);
+
+/// Why nobody was asked: it says nothing about a backend.
+#[derive(Debug, Error)]
+pub enum NotAsked {
+    /// This host has run out of something.
+    #[error("this host has no means to ask: {0}")]
+    NoMeans(io::Error),
+    /// The kernel would send it past lb-probe.
+    #[error("not sent: {0}")]
+    NoWay(String),
+    /// There is nothing that would wrap it.
+    #[error("not sent: lb-probe is not loaded, so nothing would wrap it")]
+    NotLoaded,
+    /// Whatever was asked, it was not the backend.
+    #[error("no packet of it came by lb-probe, so the backend was not asked ({came_to})")]
+    NotWrapped {
+        /// What came of it.
+        came_to: String,
+    },
+    /// The probe panicked.
+    #[error("the probe came to nothing")]
+    Lost,
+}
 
 /// The thread that asks. It ends when this is dropped.
 #[derive(Debug)]
@@ -86,13 +111,22 @@ pub struct Prober {
 #[derive(Debug)]
 enum Question {
     /// A probe that is due.
-    Due(Probe),
+    Due(Errand),
     /// One that somebody wants to see step by step; it waits for no turn.
-    Trial(Probe, oneshot::Sender<Trial>),
+    Trial(Errand, oneshot::Sender<Trial>),
+}
+
+/// A probe, and what it takes to ask it.
+#[derive(Debug)]
+pub struct Errand {
+    /// What to ask.
+    pub probe: Probe,
+    /// What lb-probe counts, if it is loaded.
+    pub counts: Option<Arc<ProbeCounts>>,
 }
 
 /// What a probe came to, if it could be asked, and how.
-pub type Trial = (Option<Outcome>, Vec<Step>);
+pub type Trial = (Result<Outcome, NotAsked>, Vec<Step>);
 
 impl Prober {
     /// Starts it; answers come out of the receiver.
@@ -109,15 +143,15 @@ impl Prober {
     }
 
     /// Asks. The answer comes when it comes, or when the probe's time is over.
-    pub fn ask(&self, probe: Probe) {
+    pub fn ask(&self, errand: Errand) {
         // Its thread ends with this, not before.
-        let _ = self.asked.send(Question::Due(probe));
+        let _ = self.asked.send(Question::Due(errand));
     }
 
     /// Asks once, beside all that is due, and tells each step.
-    pub fn explain(&self, probe: Probe) -> oneshot::Receiver<Trial> {
+    pub fn explain(&self, errand: Errand) -> oneshot::Receiver<Trial> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.asked.send(Question::Trial(probe, answer));
+        let _ = self.asked.send(Question::Trial(errand, answer));
         answered
     }
 }
@@ -132,11 +166,11 @@ async fn ask_all(
     let places = Arc::new(Semaphore::new(room));
     while let Some(question) = questions.recv().await {
         let question = match question {
-            Question::Due(probe) => probe,
-            Question::Trial(probe, answer) => {
+            Question::Due(errand) => errand,
+            Question::Trial(errand, answer) => {
                 let asker = Arc::clone(&asker);
                 // Whoever has gone meanwhile needs no answer.
-                tokio::spawn(async move { answer.send(asker.explain(&probe).await) });
+                tokio::spawn(async move { answer.send(asker.explain(&errand).await) });
                 continue;
             }
         };
@@ -145,12 +179,12 @@ async fn ask_all(
         tokio::spawn(async move {
             // It is never closed, and gives places in the order in which they were asked for.
             let Ok(place) = places.acquire().await else { return };
-            let id = question.id;
+            let id = question.probe.id;
             // One that panics has come to nothing, and is due again.
             let outcome = tokio::spawn(async move { asker.probe(&question).await }).await;
             drop(place);
             // The loop has ended, and nobody wants to know.
-            let _ = answers.send((id, outcome.unwrap_or(None)));
+            let _ = answers.send((id, outcome.unwrap_or(Err(NotAsked::Lost))));
         });
     }
 }
@@ -178,24 +212,19 @@ enum Failure {
 
 impl Failure {
     /// What this host lacked, if it was not the backend that failed.
-    fn ours(&self) -> Option<&io::Error> {
-        let error = match self {
+    fn ours(self) -> Result<io::Error, Self> {
+        match self {
             // Without a socket for it, nobody was asked.
-            Self::Icmp(IcmpFailure::Socket(error)) => return Some(error),
+            Self::Icmp(IcmpFailure::Socket(error)) => Ok(error),
             Self::Connect(error)
             | Self::Dns(DnsFailure::Socket(error))
-            | Self::Exec(ExecFailure::Start { source: error, .. } | ExecFailure::Wait(error)) => {
-                error
+            | Self::Exec(ExecFailure::Start { source: error, .. } | ExecFailure::Wait(error))
+                if is_ours(&error) =>
+            {
+                Ok(error)
             }
-            Self::Tls(_)
-            | Self::Http(_)
-            | Self::Dns(_)
-            | Self::Icmp(_)
-            | Self::Exec(_)
-            | Self::Grpc(_)
-            | Self::TimedOut(_) => return None,
-        };
-        is_ours(error).then_some(error)
+            failure => Err(failure),
+        }
     }
 }
 
@@ -206,63 +235,59 @@ pub struct Asker {
 }
 
 impl Asker {
-    /// Asks, and says what came of it, unless this host had no means to ask. The time is that of
-    /// everything together, so an answer that comes drop by drop is none.
-    pub async fn probe(&self, probe: &Probe) -> Option<Outcome> {
-        self.run(probe, &mut Steps::unseen()).await
+    /// Asks, and says what came of it, if the backend could be asked. The time is that of everything
+    /// together, so an answer that comes drop by drop is none.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn probe(&self, errand: &Errand) -> Result<Outcome, NotAsked> {
+        self.run(errand, &mut Steps::unseen()).await
     }
 
     /// Asks like [`Self::probe`], and tells each step.
-    pub async fn explain(&self, probe: &Probe) -> Trial {
+    pub async fn explain(&self, errand: &Errand) -> Trial {
         let mut steps = Steps::kept();
-        let outcome = self.run(probe, &mut steps).await;
-        let detail = outcome.as_ref().map_or("this host has no means to ask", |it| &it.detail);
-        let steps = steps.end(detail);
-        (outcome, steps)
+        let outcome = self.run(errand, &mut steps).await;
+        let detail = match &outcome {
+            Ok(outcome) => outcome.detail.clone(),
+            Err(not_asked) => not_asked.to_string(),
+        };
+        (outcome, steps.end(&detail))
     }
 
-    async fn run(&self, probe: &Probe, steps: &mut Steps) -> Option<Outcome> {
+    async fn run(&self, errand: &Errand, steps: &mut Steps) -> Result<Outcome, NotAsked> {
+        let Errand { probe, counts } = errand;
         let (start, start_ns) = (Instant::now(), clock::precise_ns());
         let limit = probe.check.timeout;
+        let watch = Watch::begin(probe, counts.as_deref(), steps)?;
         let asked = timeout(limit, self.ask(probe, steps)).await;
         let result = asked.unwrap_or(Err(Failure::TimedOut(limit)));
         let took_ns = clock::precise_ns().saturating_sub(start_ns);
-        let (mut passed, mut detail) = match result {
-            Ok(detail) => (true, detail),
-            Err(failure) => {
-                if let Some(error) = failure.ours() {
-                    warn!(%error, address = %probe.address, "a check could not be made");
-                    return None;
-                }
-                (false, failure.to_string())
-            }
+        let result = match result.map_err(Failure::ours) {
+            Err(Ok(lacking)) => return Err(NotAsked::NoMeans(lacking)),
+            Err(Err(failure)) => Err(failure),
+            Ok(detail) => Ok(detail),
         };
-        let mut report = None;
-        if let Some(port) = probe.report_port.filter(|_| passed) {
-            let address = SocketAddr::new(probe.address.ip(), port);
-            let asked = timeout_at(start + limit, report::ask(address, steps)).await;
-            match asked {
-                Ok(Ok(said)) => report = Some(said),
-                Ok(Err(failure)) => detail = format!("{detail}; no report: {failure}"),
-                Err(_) => detail = format!("{detail}; no report within the check's time"),
-            }
-        }
-        if report.is_some_and(|report| report.is_down) {
-            (passed, detail) = (false, "the server reports that it is down".to_owned());
-        }
+        let (passed, detail) = match watch {
+            Some(watch) => watch.judge(result, steps)?,
+            None => told(result),
+        };
         let certificate_end_s = steps.certificate_end_s;
-        Some(Outcome { passed, detail, took_ns, certificate_end_s, report })
+        let outcome = Outcome { passed, detail, took_ns, certificate_end_s, report: None };
+        Ok(with_report(outcome, probe, start + limit, steps).await)
     }
 
     async fn ask(&self, probe: &Probe, steps: &mut Steps) -> Result<String, Failure> {
         match &probe.check.kind {
             HealthKind::Tcp => {
-                dial(probe.address, steps).await?;
+                dial(probe, steps).await?;
                 Ok("connected".to_owned())
             }
             HealthKind::Exec(check) => Ok(exec::ask(probe, check, steps).await?),
             HealthKind::Icmp => Ok(icmp::ask(probe.address.ip(), steps).await?),
-            HealthKind::Dns(check) => Ok(dns::ask(probe.address, check, steps).await?),
+            HealthKind::Dns(check) => {
+                Ok(dns::ask((probe.address, tunnel::mark(probe)), check, steps).await?)
+            }
             HealthKind::Http(check) => self.ask_http(probe, check, steps).await,
             HealthKind::Grpc(check) => self.ask_grpc(probe, check, steps).await,
         }
@@ -274,7 +299,7 @@ impl Asker {
         check: &HttpCheck,
         steps: &mut Steps,
     ) -> Result<String, Failure> {
-        let stream = dial(probe.address, steps).await?;
+        let stream = dial(probe, steps).await?;
         let Some(tls) = &check.tls else {
             return Ok(http::ask(stream, probe, check, steps).await?);
         };
@@ -290,7 +315,7 @@ impl Asker {
         steps: &mut Steps,
     ) -> Result<String, Failure> {
         let address = probe.address;
-        let stream = dial(address, steps).await?;
+        let stream = dial(probe, steps).await?;
         let Some(tls) = &check.tls else {
             return Ok(grpc::ask(stream, address, check, steps).await?);
         };
@@ -303,6 +328,27 @@ impl Asker {
 fn is_ours(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     errno.is_some_and(|errno| OUT_OF_RESOURCES.contains(&errno))
+}
+
+/// What a probe that has passed comes to when its server has reported, if it is to.
+async fn with_report(outcome: Outcome, probe: &Probe, end: Instant, steps: &mut Steps) -> Outcome {
+    let Some(port) = probe.report_port.filter(|_| outcome.passed) else { return outcome };
+    let backend = probe.tunnel.map_or(probe.address.ip(), |tunnel| tunnel.backend);
+    let detail = &outcome.detail;
+    let asked = timeout_at(end, report::ask(SocketAddr::new(backend, port), steps)).await;
+    match asked {
+        Ok(Ok(report)) if report.is_down => {
+            let detail = "the server reports that it is down".to_owned();
+            Outcome { passed: false, detail, report: Some(report), ..outcome }
+        }
+        Ok(Ok(report)) => Outcome { report: Some(report), ..outcome },
+        Ok(Err(failure)) => {
+            Outcome { detail: format!("{detail}; no report: {failure}"), ..outcome }
+        }
+        Err(_) => {
+            Outcome { detail: format!("{detail}; no report within the check's time"), ..outcome }
+        }
+    }
 }
 
 #[cfg(test)]

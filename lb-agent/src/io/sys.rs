@@ -171,6 +171,8 @@ pub(super) struct MappedWords {
 
 // SAFETY: the mapping belongs to this value alone, and all access to it is atomic.
 unsafe impl Send for MappedWords {}
+// SAFETY: as above.
+unsafe impl Sync for MappedWords {}
 
 impl MappedWords {
     /// Maps the first `words` words of a map made with `BPF_F_MMAPABLE`.

@@ -39,6 +39,8 @@ pub struct Health {
     pub needed: u32,
     /// The last result.
     pub last: Option<HealthResult>,
+    /// Why the last probe asked nobody, if it did not: then it says nothing about the backend.
+    pub not_asked: Option<String>,
     /// When the server's certificate ends, RFC 3339, if one was seen.
     pub certificate_ends: Option<String>,
     /// Whole days until then; negative once it has ended.
@@ -95,7 +97,7 @@ pub struct HealthTrial {
     pub check: String,
     /// Time that it could have taken, ms.
     pub timeout_ms: u64,
-    /// Whether the backend did what was asked; none if this host had no means to ask.
+    /// Whether the backend did what was asked; none if nobody was asked; `detail` says why.
     pub passed: Option<bool>,
     /// What happened.
     pub detail: String,
@@ -108,7 +110,7 @@ pub struct HealthTrial {
 /// One step of a probe.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct HealthStep {
-    /// What was tried: `connect`, `tls`, `request`, `answer`, `body`, `start`.
+    /// What was tried: `tunnel`, `connect`, `tls`, `request`, `answer`, `body`, `start`, `wrapped`.
     pub step: String,
     /// What came of it.
     pub detail: String,

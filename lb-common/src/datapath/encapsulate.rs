@@ -9,7 +9,7 @@
 use super::{Context, Packet, Stop};
 use crate::abi::{BackendEntry, Encapsulation, Family, Features};
 use crate::frame::Frame;
-use crate::tables::Tables;
+use crate::tables::{OuterHeaders, Tables};
 use crate::verdict::Reason;
 use crate::wire::ethernet::{self, Announced, Ethernet, VlanTag};
 use crate::wire::gre::{self, Gre};
@@ -77,7 +77,7 @@ impl Outer {
 
     /// Puts the outer headers in front of the packet and addresses the frame to the next hop.
     #[inline(always)]
-    pub(super) fn wrap<F: Frame, T: Tables>(
+    pub(super) fn wrap<F: Frame, T: OuterHeaders>(
         &self,
         frame: &mut F,
         wrapping: &mut Wrapping<'_, T>,
@@ -177,7 +177,7 @@ pub(super) struct Wrapping<'a, T> {
     pub(super) l2_bytes: usize,
 }
 
-impl<T: Tables> Wrapping<'_, T> {
+impl<T: OuterHeaders> Wrapping<'_, T> {
     /// Makes room for `overhead` bytes and moves the link-layer header, tags kept, to the new front.
     /// `outer_type` is what follows it, if that changes.
     #[inline(always)]

@@ -24,7 +24,7 @@ impl View for List<Health> {
                 full_name(health).into(),
                 Cell::toned(health.condition.as_str(), tone(&health.condition)),
                 health.since.as_str().into(),
-                Cell::optional(last.map(|last| &last.detail)),
+                last_result(health),
                 Cell::optional(last.map(|last| milliseconds(last.took_us))),
             ];
             if wide {
@@ -82,6 +82,9 @@ fn history(history: &HealthHistory, palette: Palette) -> String {
     if let Some(average_us) = health.average_us {
         head.push(("Answers in", format!("{}, averaged", milliseconds(average_us))));
     }
+    if let Some(reason) = &health.not_asked {
+        head.push(("Not asked", reason.clone()));
+    }
     if let (Some(end), Some(days)) = (&health.certificate_ends, health.certificate_days_left) {
         head.push(("Certificate", format!("ends {end}, {days} days left")));
     }
@@ -130,6 +133,14 @@ impl View for Item<HealthTrial> {
 
     fn names(&self) -> Vec<String> {
         vec![format!("backend/{}/{}", self.item.pool, self.item.name)]
+    }
+}
+
+/// What the last probe came to, or why it came to nothing.
+fn last_result(health: &Health) -> Cell {
+    match &health.not_asked {
+        Some(reason) => Cell::toned(reason.as_str(), Tone::Warn),
+        None => Cell::optional(health.last.as_ref().map(|last| &last.detail)),
     }
 }
 

@@ -17,7 +17,7 @@ use lb_common::abi::{
 };
 use lb_common::datapath::{Arrival, Context, ordinary};
 use lb_common::frame::Frame;
-use lb_common::tables::Tables;
+use lb_common::tables::{OuterHeaders, Tables};
 use lb_common::verdict::{PinEvent, Reply, Verdict};
 use lb_common::wire::ethernet::Ethernet;
 use lb_common::wire::ipv4::Ipv4;
@@ -75,6 +75,23 @@ struct Lru {
     place: Cell<(u32, u32)>,
 }
 
+impl OuterHeaders for Lru {
+    #[inline]
+    fn gue_port(&self) -> u16 {
+        0
+    }
+
+    #[inline]
+    fn source_spread_v4(&self) -> u32 {
+        0
+    }
+
+    #[inline]
+    fn source_spread_v6(&self) -> [u32; 4] {
+        [0; 4]
+    }
+}
+
 impl Tables for Lru {
     type Pins = Bucket;
 
@@ -130,21 +147,6 @@ impl Tables for Lru {
     #[inline]
     fn fragments(&self, _hash: u64) -> Option<&Bucket> {
         None
-    }
-
-    #[inline]
-    fn gue_port(&self) -> u16 {
-        0
-    }
-
-    #[inline]
-    fn source_spread_v4(&self) -> u32 {
-        0
-    }
-
-    #[inline]
-    fn source_spread_v6(&self) -> [u32; 4] {
-        [0; 4]
     }
 
     #[inline]

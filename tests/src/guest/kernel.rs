@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-/// What the guests need, besides what these need themselves: network devices of the topology, and
-/// all tunnel devices of the encapsulations that there are or will be.
-const MODULES: [&str; 11] = [
+/// What the guests need, besides what these need themselves: network devices of the topology, all
+/// tunnel devices of the encapsulations that there are or will be, and the filters of lb-probe.
+const MODULES: [&str; 13] = [
     "veth",
     "dummy",
     "8021q",
@@ -19,6 +19,8 @@ const MODULES: [&str; 11] = [
     "ip6_gre",
     "fou",
     "fou6",
+    "sch_ingress",
+    "cls_bpf",
 ];
 
 /// A kernel's files.

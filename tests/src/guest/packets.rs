@@ -16,6 +16,7 @@ pub struct Packets {
 pub const PACKETS: &[Packets] = &[
     Packets { name: "fixtures of lb-balancer", run: check::balancer_in_the_kernel },
     Packets { name: "fixtures of lb-origin", run: check::origin_in_the_kernel },
+    Packets { name: "fixtures as probes by lb-probe", run: check::probe_in_the_kernel },
 ];
 
 impl Packets {

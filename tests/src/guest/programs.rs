@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use lb_agent::core::settings::Settings;
 use lb_agent::io::bpf::{Datapath, LoadOptions};
 use lb_agent::io::origin::Origin;
+use lb_agent::io::tunnel::{TunnelOptions, TunnelProgram};
 use lb_common::abi::Features;
 use lb_common::config::Limits;
 
@@ -70,6 +71,7 @@ pub const PROGRAMS: &[Program] = &[
         load: each_feature,
     },
     Program { name: "lb-origin", most_instructions: 100_000, load: origin },
+    Program { name: "lb-probe", most_instructions: 10_000, load: probe },
 ];
 
 impl Program {
@@ -113,6 +115,13 @@ fn each_feature() -> Result<Verified> {
 fn origin() -> Result<Verified> {
     let address = IpAddr::from(Ipv4Addr::LOCALHOST);
     let (instructions, bytes) = Origin::load(&[address], &[address])?.verified()?;
+    Ok(Verified { instructions, bytes })
+}
+
+fn probe() -> Result<Verified> {
+    let settings = Settings { features: Features::ALL, ..Settings::default() };
+    let options = TunnelOptions { pins: None, limits: LIMITS, hash_seed: [1, 2], settings };
+    let (instructions, bytes) = TunnelProgram::load(&options)?.verified()?;
     Ok(Verified { instructions, bytes })
 }
 

@@ -4,12 +4,14 @@
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::decapsulation::{Decapsulator, Encapsulation, Family, Tunnel};
 use crate::http;
+use crate::process::wait_until;
 use crate::topology::configuration::{self, WEIGHT, backends};
 use crate::topology::{
     Agent, CLIENT_V4, CLIENT_V6, ORIGIN_NAMES, ORIGINS_V4, ORIGINS_V6, Topology, VIP_V4, VIP_V6,
@@ -20,6 +22,12 @@ use crate::topology::{
 const REQUESTS: usize = 40;
 /// Many full segments.
 const UPLOAD_BYTES: usize = 256 * 1024;
+
+/// The backends are checked like this; the emulated machine is slow.
+const CHECK: &str =
+    "type: http, path: /, via: tunnel, interval: 2s, timeout: 1900ms, rise: 1, fall: 10";
+/// Time until all of them have passed.
+const CHECKS_LIMIT: Duration = Duration::from_secs(30);
 
 /// One case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,7 +113,9 @@ impl Scenario {
     fn carries_http(self, topology: &Topology) -> Result<String> {
         let mut agent = topology.start_agent(&self.configuration())?;
         let before = self.unwrapped(topology)?;
-        let outcome = self.requests(topology).and_then(|seen| self.trace(&agent).map(|()| seen));
+        let outcome = checks_pass(&agent)
+            .and_then(|()| self.requests(topology))
+            .and_then(|seen| self.trace(&agent).map(|()| seen));
         agent.stop()?;
         agent.detach()?;
         let answered = outcome?;
@@ -160,6 +170,19 @@ impl Scenario {
         };
         let backends = backends(addresses, [WEIGHT; 3]);
         let encapsulation = self.tunnel.encapsulation.name();
-        configuration::tunnelled(encapsulation, &backends, self.vip().ip())
+        let text = configuration::tunnelled(encapsulation, &backends, self.vip().ip());
+        let pool = "  - name: web\n";
+        text.replacen(pool, &format!("{pool}    health: {{ {CHECK} }}\n"), 1)
     }
+}
+
+/// Waits until every backend is up by checks that came back through the tunnel.
+fn checks_pass(agent: &Agent) -> Result<()> {
+    wait_until("checks through the tunnel to pass", CHECKS_LIMIT, || {
+        let list = agent.files.ctl_json(&["health", "list"])?;
+        let checks = list.get("items").and_then(Value::as_array).context("no items")?;
+        let is_up = |check: &Value| check.get("condition").and_then(Value::as_str) == Some("up");
+        let are_up = checks.len() == ORIGIN_NAMES.len() && checks.iter().all(is_up);
+        Ok(are_up.then_some(()))
+    })
 }

@@ -96,6 +96,11 @@ fn weights_follow_what_servers_report_and_flows_stay() -> Result<()> {
         let tally = topology.expect_answers(port_80(VIP_V4), 100)?;
         ensure!(tally.of("origin1") == 0, "new flows to a server that wants none: {tally}");
         origin1.say("no word of the protocol");
+        wait_until("the check to tell of the words", LIMIT, || {
+            let shown = agent.files.ctl(&["health", "show", "web"])?.stdout;
+            Ok(shown.contains("no report: \"no\" is no word of a report").then_some(()))
+        })?;
+        wait_for(&agent, "web/origin1", "draining")?;
         origin1.say("ready 100%");
         wait_for_weight(&agent, "web/origin1", 100)?;
 

@@ -110,7 +110,9 @@ fn a_check_that_fails_everywhere_takes_nothing_out() -> Result<()> {
         let load = Load::start(&topology.client, &[port_80(VIP_V4)], PAUSE);
         load.wait_for(SOME, LIMIT)?;
         // Nobody listens there.
-        agent.files.write_configuration(&checked(&format!("{QUICK}, port: 81")))?;
+        agent
+            .files
+            .write_configuration(&checked(&format!("{QUICK}, port: 81, panic_threshold: 70")))?;
         agent.reload()?;
         wait_until("all checks to fail", LIMIT, || {
             let log = agent.process.output();

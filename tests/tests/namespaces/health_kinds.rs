@@ -51,7 +51,7 @@ fn a_command_is_told_whom_it_is_about_and_a_check_by_hand_says_why_it_fails() ->
 }
 
 /// Answers DNS questions with what they asked and no record, until told to stop.
-fn dns_server(socket: UdpSocket, stop: Arc<AtomicBool>) -> Result<()> {
+pub(crate) fn dns_server(socket: UdpSocket, stop: Arc<AtomicBool>) -> Result<()> {
     socket.set_read_timeout(Some(Duration::from_millis(20)))?;
     thread::spawn(move || {
         let mut message = [0; 512];

@@ -43,18 +43,22 @@ impl Agent {
             return Err(views::problem("not_found", 404, title));
         };
         let probe = checked.probe(pool, name);
+        let tunnelled = probe.tunnel.map(|_| probe.address.ip());
+        if let Some(obstacle) = tunnelled.and_then(|vip| self.tunnels.obstacle(vip)) {
+            return Err(views::problem("conflict", 409, format!("not asked: {obstacle}")));
+        }
         let begun = HealthTrial {
             pool: pool.to_owned(),
             name: name.to_owned(),
             check: asked(checked),
             timeout_ms: milliseconds(checked.check.timeout),
             passed: None,
-            detail: "this host has no means to ask; see the agent's log".to_owned(),
+            detail: String::new(),
             took_us: 0,
             steps: Vec::new(),
         };
         let generation = self.state.generation;
-        let trial = prober.explain(probe);
+        let trial = prober.explain(self.errand(probe));
         Ok(async move {
             match trial.await {
                 Ok(trial) => views::item_of(generation, "HealthTrial", ended(begun, trial)),
@@ -72,8 +76,8 @@ fn ended(begun: HealthTrial, (outcome, steps): Trial) -> HealthTrial {
     };
     let steps = steps.into_iter().map(step).collect();
     match outcome {
-        None => HealthTrial { steps, ..begun },
-        Some(outcome) => HealthTrial {
+        Err(not_asked) => HealthTrial { steps, detail: not_asked.to_string(), ..begun },
+        Ok(outcome) => HealthTrial {
             passed: Some(outcome.passed),
             detail: outcome.detail,
             took_us: outcome.took_ns / 1000,

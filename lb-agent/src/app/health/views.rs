@@ -45,6 +45,7 @@ fn view(agent: &Agent, now: &Now, (pool, name): (&str, &str), checked: &Checked)
             Condition::Down => checked.check.rise,
         },
         last: checked.last().map(|last| result(now, last)),
+        not_asked: checked.not_asked.clone(),
         certificate_ends: checked.certificate_end_s.map(certificate_end),
         certificate_days_left: checked.certificate_end_s.map(|end_s| now.days_until(end_s)),
         next_ms: agent.health.is_waiting(checked).then(|| now.until_ms(checked.next_ns)),
@@ -76,10 +77,10 @@ fn result(now: &Now, last: &Last) -> HealthResult {
     }
 }
 
-/// What a check asks, and where.
+/// What a check asks, and where; of one through the tunnel, who is to answer.
 pub(super) fn asked(checked: &Checked) -> String {
     let address = checked.address;
-    match &checked.check.kind {
+    let asked = match &checked.check.kind {
         HealthKind::Tcp => format!("tcp {address}"),
         HealthKind::Http(http) => {
             let scheme = if http.tls.is_some() { "https" } else { "http" };
@@ -95,6 +96,10 @@ pub(super) fn asked(checked: &Checked) -> String {
         }
         HealthKind::Icmp => format!("icmp {}", address.ip()),
         HealthKind::Dns(dns) => format!("dns {address} {} {}", dns.query, dns.record.name()),
+    };
+    match checked.tunnel {
+        Some(tunnel) => format!("{asked} via tunnel to {}", tunnel.backend),
+        None => asked,
     }
 }
 

@@ -1,10 +1,11 @@
 //! Which probe is due when, and what its results come to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use lb_common::config::{Desired, HealthCheck, HealthKind, Pool};
+use lb_common::abi::BackendIndex;
+use lb_common::config::{Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, Pool};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
 use super::{Condition, Conditions, Damping, Hold, Known, Load, Machine, Outcome, nanoseconds};
@@ -22,6 +23,17 @@ const DNS_PORT: u16 = 53;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct ProbeId(u64);
 
+/// Whom a probe that goes through the tunnel is wrapped for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tunnel {
+    /// The backend's own address.
+    pub backend: IpAddr,
+    /// How packets are wrapped for it.
+    pub encapsulation: Encapsulation,
+    /// Its index in the maps, which the probe's packets carry as their mark.
+    pub index: BackendIndex,
+}
+
 /// What to ask, and whom.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Probe {
@@ -33,6 +45,8 @@ pub struct Probe {
     pub backend: String,
     /// Where to connect.
     pub address: SocketAddr,
+    /// If that is a VIP: to which backend the packets go.
+    pub tunnel: Option<Tunnel>,
     /// What to ask, and how long it may take as a whole.
     pub check: Arc<HealthCheck>,
     /// Where the server then reports its load, if it does.
@@ -81,6 +95,8 @@ pub struct Checked {
     pub check: Arc<HealthCheck>,
     /// Where.
     pub address: SocketAddr,
+    /// If that is a VIP: to which backend the packets go.
+    pub tunnel: Option<Tunnel>,
     /// What is known of it.
     pub machine: Machine,
     /// When that was found, on the monotonic clock.
@@ -99,6 +115,8 @@ pub struct Checked {
     pub failed: u64,
     /// The last second of the certificate that was seen last, since 1970.
     pub certificate_end_s: Option<i64>,
+    /// Why the last probe could not be asked, if it could not.
+    pub not_asked: Option<String>,
     /// When the next probe is due, or was when it is under way.
     pub next_ns: u64,
     policy: Policy,
@@ -110,6 +128,13 @@ pub struct Checked {
 struct Policy {
     hold: Hold,
     report_port: Option<u16>,
+}
+
+impl Policy {
+    /// What is still known of a server's load: nothing, if nobody asks for it any more.
+    fn known_load(self, known: Option<&Checked>) -> Load {
+        known.filter(|_| self.report_port.is_some()).map(|known| known.load).unwrap_or_default()
+    }
 }
 
 impl Checked {
@@ -125,6 +150,7 @@ impl Checked {
             pool: pool.to_owned(),
             backend: backend.to_owned(),
             address: self.address,
+            tunnel: self.tunnel,
             check: Arc::clone(&self.check),
             report_port: self.policy.report_port,
         }
@@ -138,6 +164,7 @@ impl Checked {
     /// How long it still stays down whatever its checks say.
     pub fn held_ns(&self, now_ns: u64) -> Option<u64> {
         let is_down = self.machine.condition() == Condition::Down;
+        let is_down = is_down && !self.policy.hold.first.is_zero();
         self.damping.held_ns(now_ns).filter(|_| is_down)
     }
 
@@ -181,6 +208,38 @@ impl Checked {
         }
         Some(to)
     }
+
+    /// The backend's own address.
+    fn place(&self) -> IpAddr {
+        self.tunnel.map_or(self.address.ip(), |tunnel| tunnel.backend)
+    }
+}
+
+/// What a configuration asks of a backend: the check, where it connects, and the backend's own address.
+struct Wanted {
+    check: Arc<HealthCheck>,
+    address: SocketAddr,
+    place: IpAddr,
+    encapsulation: Encapsulation,
+    policy: Policy,
+}
+
+impl Wanted {
+    /// The way there, if that is the tunnel.
+    fn tunnel(&self) -> Option<Tunnel> {
+        let (backend, encapsulation) = (self.place, self.encapsulation);
+        let tunnel = Tunnel { backend, encapsulation, index: BackendIndex::NONE };
+        (self.check.via == HealthVia::Tunnel).then_some(tunnel)
+    }
+
+    /// Whether this is how it is checked already.
+    fn is_as(&self, known: &Checked) -> bool {
+        let same_way = known.tunnel.is_none_or(|it| it.encapsulation == self.encapsulation);
+        known.check == self.check
+            && known.address == self.address
+            && known.place() == self.place
+            && same_way
+    }
 }
 
 type Key = (String, String);
@@ -209,37 +268,42 @@ impl Checks {
         let wanted = wanted(desired);
         let before = std::mem::take(self);
         self.last_id = before.last_id;
-        for (key, (check, address, policy)) in wanted {
+        for (key, asked) in wanted {
+            let policy = asked.policy;
             let known = before.of(&key.0, &key.1);
-            let unchanged = known.filter(|known| known.check == check && known.address == address);
+            let unchanged = known.filter(|known| asked.is_as(known));
             let checked = if let Some(unchanged) = unchanged {
                 // A probe that is under way goes on, and is answered as it was asked.
                 if before.is_waiting(unchanged) {
                     self.timeline.insert((unchanged.next_ns, unchanged.id));
                 }
-                Checked { policy, ..unchanged.clone() }
+                let load = policy.known_load(Some(unchanged));
+                Checked { policy, load, ..unchanged.clone() }
             } else {
                 // What is said of another address says nothing of this one.
-                let same_place = known.filter(|known| known.address.ip() == address.ip());
+                let same_place = known.filter(|known| known.place() == asked.place);
                 let condition = same_place
                     .map_or_else(|| believed(&key.0, &key.1), |known| known.machine.condition());
-                let next_ns = now_ns + first_wait_ns(&key, &check, condition);
+                let next_ns = now_ns + first_wait_ns(&key, &asked.check, condition);
                 self.last_id += 1;
                 let id = ProbeId(self.last_id);
                 self.timeline.insert((next_ns, id));
                 let machine = Machine::new(condition);
+                let tunnel = asked.tunnel();
                 Checked {
-                    check,
-                    address,
+                    check: asked.check,
+                    address: asked.address,
+                    tunnel,
                     machine,
                     since_ns: now_ns,
                     damping: same_place.map(|known| known.damping).unwrap_or_default(),
-                    load: same_place.map(|known| known.load).unwrap_or_default(),
+                    load: policy.known_load(same_place),
                     answer_ns: None,
                     results: VecDeque::new(),
                     passed: 0,
                     failed: 0,
                     certificate_end_s: None,
+                    not_asked: None,
                     next_ns,
                     policy,
                     id,
@@ -247,6 +311,30 @@ impl Checks {
             };
             self.by_id.insert(checked.id, key.clone());
             self.checked.entry(key.0).or_default().insert(key.1, checked);
+        }
+    }
+
+    /// Says which index each backend has in the maps that is checked through the tunnel. A probe that
+    /// is under way to another index is not taken: by now that may be somebody else's.
+    pub fn follow_indices(&mut self, index: impl Fn(&str, &str) -> Option<BackendIndex>) {
+        for (pool, backends) in &mut self.checked {
+            for (name, checked) in backends {
+                let Some(tunnel) = &mut checked.tunnel else { continue };
+                let index = index(pool, name).unwrap_or(BackendIndex::NONE);
+                if index == tunnel.index {
+                    continue;
+                }
+                let was_asked = tunnel.index != BackendIndex::NONE;
+                tunnel.index = index;
+                if was_asked {
+                    self.timeline.remove(&(checked.next_ns, checked.id));
+                    self.by_id.remove(&checked.id);
+                    self.last_id += 1;
+                    checked.id = ProbeId(self.last_id);
+                    self.by_id.insert(checked.id, (pool.clone(), name.clone()));
+                    self.timeline.insert((checked.next_ns, checked.id));
+                }
+            }
         }
     }
 
@@ -284,7 +372,9 @@ impl Checks {
         checked.next_ns += (missed + 1) * interval_ns;
         self.timeline.insert((checked.next_ns, id));
         let (from, wanted_none) = (checked.machine.condition(), checked.load.wants_none());
-        let changed = checked.take(outcome?, now_ns);
+        let outcome = outcome?;
+        checked.not_asked = None;
+        let changed = checked.take(outcome, now_ns);
         let wants_none = checked.load.wants_none();
         if wants_none != wanted_none {
             let (pool, backend) = (pool.clone(), backend.clone());
@@ -295,9 +385,28 @@ impl Checks {
         Some(Transition { pool: pool.clone(), backend: backend.clone(), from, to, reason })
     }
 
+    /// The failures of a pool are not believed: they hold nobody down.
+    pub fn release(&mut self, pool: &str) {
+        let backends = self.checked.get_mut(pool).into_iter().flat_map(BTreeMap::values_mut);
+        backends.for_each(|checked| checked.damping.release());
+    }
+
     /// Servers that have changed their minds on new flows since this was last asked.
     pub fn take_reported(&mut self) -> Vec<Reported> {
         std::mem::take(&mut self.reported)
+    }
+
+    /// Takes in that a probe could not be asked, and why: it says nothing about the backend. Whose it
+    /// was, unless that was known already.
+    pub fn miss(&mut self, id: ProbeId, reason: &str, now_ns: u64) -> Option<(&str, &str)> {
+        self.finish(id, None, now_ns);
+        let (pool, backend) = self.by_id.get(&id)?;
+        let checked = self.checked.get_mut(pool)?.get_mut(backend)?;
+        if checked.not_asked.as_deref() == Some(reason) {
+            return None;
+        }
+        checked.not_asked = Some(reason.to_owned());
+        Some((pool, backend))
     }
 
     /// Whether no probe of it is under way.
@@ -335,15 +444,26 @@ impl Checks {
 }
 
 /// The checks that a configuration asks for.
-fn wanted(desired: &Desired) -> BTreeMap<Key, (Arc<HealthCheck>, SocketAddr, Policy)> {
+fn wanted(desired: &Desired) -> BTreeMap<Key, Wanted> {
     let of_pool = |(name, pool): (&String, &Pool)| {
         let check = Arc::new(pool.health.clone()?);
-        let port = check.port.or_else(|| default_port(&check.kind, desired, name))?;
+        let (vip, port) = match check.via {
+            HealthVia::Tunnel => {
+                let vip = check.vip(name, &desired.services)?;
+                (Some(vip.ip()), vip.port())
+            }
+            HealthVia::Direct => {
+                (None, check.port.or_else(|| default_port(&check.kind, desired, name))?)
+            }
+        };
         let hold = Hold { first: pool.failover.hold_down, longest: pool.failover.hold_down_max };
         let policy = Policy { hold, report_port: pool.adapt.and_then(|adapt| adapt.report_port) };
         let backends = pool.backends.iter().map(|(backend, spec)| {
-            let address = SocketAddr::new(spec.address, port);
-            ((name.clone(), backend.clone()), (Arc::clone(&check), address, policy))
+            let place = spec.address;
+            let address = SocketAddr::new(vip.unwrap_or(place), port);
+            let (check, encapsulation) = (Arc::clone(&check), pool.encapsulation);
+            let wanted = Wanted { check, address, place, encapsulation, policy };
+            ((name.clone(), backend.clone()), wanted)
         });
         Some(backends.collect::<Vec<_>>())
     };

@@ -44,6 +44,11 @@ impl Damping {
         self.recovered_ns = Some(now_ns);
     }
 
+    /// Nothing keeps it down any more.
+    pub const fn release(&mut self) {
+        self.held_until_ns = 0;
+    }
+
     /// How long it still stays down whatever its checks say.
     pub fn held_ns(self, now_ns: u64) -> Option<u64> {
         self.held_until_ns.checked_sub(now_ns).filter(|left_ns| *left_ns > 0)

@@ -1,6 +1,7 @@
 //! Conditions and check times, in virtual time.
 
 mod policy;
+mod tunnel;
 
 use std::collections::BTreeSet;
 

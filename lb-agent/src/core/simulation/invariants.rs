@@ -1,6 +1,6 @@
 //! What must hold whatever happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::{BackendEntry, BackendIndex};
 
@@ -8,6 +8,7 @@ use super::world::World;
 use crate::core::effective::{Effective, EffectivePool, State};
 use crate::core::health::Condition;
 use crate::core::plan::Op;
+use crate::core::steering::is_panic_in_force;
 
 /// How far a backend's share of the slots may be from its share of the weights.
 const SHARE_TOLERANCE: f64 = 0.02;
@@ -66,35 +67,37 @@ impl World {
         assert!(counts.is_empty(), "slots of backends without a weight: {counts:?}");
     }
 
-    /// Checks take out no more than may be out, and nobody but those that fail or are unknown.
+    /// Checks take out no more of a tier than may be out, and nobody but those that fail or are
+    /// unknown.
     fn check_ejected(&self) {
-        let spec = &self.desired.pools["web"];
-        let room = (spec.backends.len() * usize::from(spec.failover.max_ejected) / 100).max(1);
+        let max_percent = usize::from(self.desired.pools["web"].failover.max_ejected);
         let is_forced = |backend: &Effective| backend.state == State::Drained;
-        let out: Vec<_> =
-            self.pool().values().filter(|backend| !backend.usable && !is_forced(backend)).collect();
-        let down = out.iter().filter(|backend| backend.condition == Condition::Down).count();
-        assert!(down <= room, "{down} are out, and {room} may be");
-        assert!(out.iter().all(|backend| backend.condition != Condition::Up), "{out:?}");
-        let spared = self.pool().values().filter(|backend| backend.spared).count();
-        assert!(spared == 0 || down == room, "{spared} are spared, and {down} of {room} are out");
+        let out = self.pool().values().filter(|backend| !backend.usable && !is_forced(backend));
+        let up = out.filter(|backend| backend.condition == Condition::Up).count();
+        assert_eq!(up, 0, "who is up is out: {:?}", self.pool());
+        for tier in 0..=1 {
+            let of_tier = || self.pool().values().filter(move |backend| backend.tier == tier);
+            let room = (of_tier().count() * max_percent / 100).max(1);
+            let down = of_tier().filter(|backend| backend.state == State::Down).count();
+            assert!(down <= room, "{down} of tier {tier} are out, and {room} may be");
+            let spared = of_tier().filter(|backend| backend.spared).count();
+            assert!(spared == 0 || down == room, "{spared} are spared, {down} of {room} are out");
+        }
     }
 
-    /// The agent is never the cause of an outage: if anybody can serve, somebody does; and all that
-    /// do are of one tier.
+    /// The agent is never the cause of an outage: if anybody can serve, somebody who can does, unless
+    /// the checks are not believed; and all that serve are of one tier.
     fn check_service(&self) {
-        let can = |backend: &Effective| {
-            matches!(backend.state, State::Active | State::Standby)
-                && backend.condition == Condition::Up
+        let is_up = |backend: &&Effective| backend.condition == Condition::Up;
+        let can = |backend: &&Effective| {
+            matches!(backend.state, State::Active | State::Standby) && is_up(backend)
         };
-        let tiers: Vec<u8> = self
-            .pool()
-            .values()
-            .filter(|backend| backend.table_weight().value() > 0)
-            .map(|backend| backend.tier)
-            .collect();
-        assert!(!self.pool().values().any(can) || !tiers.is_empty(), "{:?}", self.pool());
-        assert!(tiers.windows(2).all(|pair| pair[0] == pair[1]), "tiers {tiers:?} at once");
+        let serving = || self.pool().values().filter(|it| it.table_weight().value() > 0);
+        let is_panic = is_panic_in_force(self.pool());
+        let does = serving().any(|backend| is_panic || is_up(&backend));
+        assert!(does || !self.pool().values().any(|it| can(&it)), "{:?}", self.pool());
+        let tiers: BTreeSet<u8> = serving().map(|backend| backend.tier).collect();
+        assert!(tiers.len() <= 1, "tiers {tiers:?} at once");
     }
 
     /// Commands and weights are respected.

@@ -186,7 +186,8 @@ impl World {
         (self.tables, self.resting) = (Tables::default(), BTreeSet::new());
         self.is_pending = false;
         self.follow_configuration(true);
-        self.steering = Steering::adopt(&self.desired, &self.naming.ids, &self.observed);
+        self.steering =
+            Steering::adopt(&self.desired, &self.overrides, &self.naming.ids, &self.observed);
         let steering = self.decide();
         self.put(steering);
         let lost: Vec<_> = used_before.difference(&self.used()).copied().collect();
@@ -267,6 +268,7 @@ impl World {
             self.put(steering);
         }
         self.is_pending = self.steering.is_behind();
+        self.steering.in_panic().for_each(|pool| self.checks.release(pool));
     }
 
     /// Writes a decision, or dies while it does.

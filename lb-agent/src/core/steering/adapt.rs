@@ -21,10 +21,9 @@ pub(super) struct Adapted {
 }
 
 impl Adapted {
-    /// A backend had this of its weight. Whoever set another weight by command is told apart by the
-    /// next steps.
-    pub(super) fn adopt(&mut self, backend: &str, weight: u16, configured: Weight) {
-        let percent = u32::from(weight) * 100 / u32::from(configured.value().max(1));
+    /// A backend had this of its whole weight.
+    pub(super) fn adopt(&mut self, backend: &str, weight: u16, whole: Weight) {
+        let percent = u32::from(weight) * 100 / u32::from(whole.value().max(1));
         let percent = u8::try_from(percent.clamp(1, 100)).unwrap_or(100);
         self.percents.insert(backend.to_owned(), percent);
     }

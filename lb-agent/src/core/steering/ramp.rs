@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::EffectivePool;
 use crate::core::effective::{Effective, State};
-use crate::core::health::nanoseconds;
+use crate::core::health::{Condition, nanoseconds};
 
 /// Steps to the whole weight.
 const STEPS: u64 = 10;
@@ -56,6 +56,11 @@ impl Ramps {
         self.cold.retain(|name| backends.contains_key(name));
         for (name, backend) in backends {
             let is_new = before.is_none_or(|before| !before.contains_key(name));
+            if is_ready(*backend) && backend.condition == Condition::Down {
+                // In a panic it is used as it was before.
+                self.cold.remove(name);
+                continue;
+            }
             if is_ready(*backend) {
                 if self.cold.remove(name) || (is_new && served_before) {
                     self.since_ns.insert(name.clone(), now_ns);
@@ -64,7 +69,9 @@ impl Ramps {
             }
             self.since_ns.remove(name);
             // At a first start all wait: none of them comes to others.
-            if backend.state != State::Waiting || (is_new && others_serve) {
+            let was = before.and_then(|before| before.get(name)).copied();
+            let comes_to_others = others_serve && was.is_none_or(is_ready);
+            if backend.state != State::Waiting || comes_to_others {
                 self.cold.insert(name.clone());
             }
         }

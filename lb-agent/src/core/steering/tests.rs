@@ -125,7 +125,9 @@ fn the_tier_in_use_outlives_the_agent() {
         ..BackendEntry::default()
     };
     let observed = Image { backends: [(index, entry)].into(), ..Image::default() };
-    let mut next = Life { steering: Steering::adopt(&life.desired, &ids, &observed), ..life };
+    let overrides = &life.overrides;
+    let mut next =
+        Life { steering: Steering::adopt(&life.desired, overrides, &ids, &observed), ..life };
     assert_eq!(next.at(0), "a=standby:0 b=active:100");
     assert_eq!(next.at(60), "a=active:100 b=standby:0");
 }
@@ -235,4 +237,87 @@ fn an_operators_weight_is_what_is_shared() {
         "a=active:250 b=standby:0"
     );
     assert_eq!(life.command("a", Change::Weight(Weight::new(1))).at(7), "a=active:1 b=standby:0");
+}
+
+const FIVE: &str = "{ name: a, address: 10.3.0.1 }, { name: b, address: 10.3.0.2 }, \
+    { name: c, address: 10.3.0.3 }, { name: y, address: 10.3.0.4, tier: 1 }, \
+    { name: z, address: 10.3.0.5, tier: 1 }";
+
+#[test]
+fn who_is_spared_does_not_keep_a_standby_tier_from_taking_over() {
+    let mut life = Life::new("failover: { max_ejected: 50 }", FIVE);
+    life.at(0);
+    for (name, second) in [("a", 1), ("b", 2), ("c", 3)] {
+        life.is(name, Condition::Down, second);
+    }
+    assert_eq!(life.at(4), "a!=down:0 b=standby:0 c=standby:0 y=active:100 z=active:100");
+}
+
+#[test]
+fn who_is_out_by_command_or_of_another_tier_takes_nobodys_room() {
+    let mut life = Life::new("failover: { max_ejected: 34 }", FIVE);
+    life.command("b", Change::Drain(Some(Drain::default())));
+    life.is("b", Condition::Down, 1).is("z", Condition::Down, 2).is("a", Condition::Down, 3);
+    assert_eq!(life.at(4), "a!=down:0 b!=draining:0 c=active:100 y=standby:0 z!=down:0");
+}
+
+#[test]
+fn a_standby_that_answers_first_at_a_start_holds_nothing() {
+    let mut life = Life::new("failover: { failback_delay: 60s }", TIERS);
+    life.is("a", Condition::Unknown, 0).is("b", Condition::Unknown, 0).at(0);
+    assert_eq!(life.is("b", Condition::Up, 1).at(1), "a!=waiting:0 b=active:100");
+    assert_eq!(life.is("a", Condition::Up, 2).at(2), "a=active:100 b=standby:0");
+    life.is("a", Condition::Down, 3).at(3);
+    assert_eq!(life.is("a", Condition::Up, 4).at(4), "a=standby:0 b=active:100", "now it waits");
+}
+
+#[test]
+fn each_lower_tier_waits_for_itself() {
+    let three = format!("{TIERS}, {{ name: c, address: 10.3.0.3, tier: 2 }}");
+    let mut life = Life::new("failover: { failback_delay: 60s }", &three);
+    life.is("a", Condition::Down, 0).is("b", Condition::Down, 0).at(0);
+    assert_eq!(life.is("b", Condition::Up, 10).at(10), "a!=down:0 b=standby:0 c=active:100");
+    life.is("a", Condition::Up, 69).at(69);
+    assert_eq!(life.at(70), "a=standby:0 b=standby:0 c=active:100");
+    assert_eq!(life.at(129), "a=active:100 b=standby:0 c=standby:0");
+}
+
+#[test]
+fn in_a_panic_nobody_starts_slowly() {
+    let mut life = Life::new("failover: { slow_start: 100s }", THREE);
+    let health = life.desired.pools.get_mut("web").unwrap().health.as_mut().unwrap();
+    health.panic_threshold = 1;
+    life.at(0);
+    for (second, name) in (1..).zip(["a", "b", "c"]) {
+        life.is(name, Condition::Down, second).at(second);
+    }
+    assert_eq!(life.at(4), "a=active:100 b=active:100 c=active:100");
+    for name in ["a", "b", "c"] {
+        life.is(name, Condition::Up, 5);
+    }
+    assert_eq!(life.at(5), "a=active:100 b=active:100 c=active:100");
+}
+
+#[test]
+fn a_server_at_another_address_starts_slowly() {
+    let mut life = Life::new("failover: { slow_start: 100s }", THREE);
+    life.at(0);
+    assert_eq!(life.is("a", Condition::Unknown, 1).at(1), "a!=waiting:0 b=active:100 c=active:100");
+    assert_eq!(life.is("a", Condition::Up, 2).at(2), "a=active:9 b=active:100 c=active:100");
+}
+
+#[test]
+fn an_operators_weight_is_not_taken_for_an_adaptation_by_the_next_agent() {
+    let mut life = Life::new(ADAPT, TIERS);
+    life.command("a", Change::Weight(Weight::new(20))).at(0);
+    let ids = Ids::default().assign(&life.desired).unwrap();
+    let entry = BackendEntry {
+        flags: BackendEntry::ACCEPTS_NEW | BackendEntry::USABLE,
+        weight: 20,
+        ..BackendEntry::default()
+    };
+    let observed =
+        Image { backends: [(ids.backend("web", "a").unwrap(), entry)].into(), ..Image::default() };
+    life.steering = Steering::adopt(&life.desired, &life.overrides, &ids, &observed);
+    assert_eq!(life.at(1), "a=active:20 b=standby:0");
 }

@@ -1,15 +1,20 @@
 //! Which tier takes the traffic: over at once, back when it has been quiet for a while.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{EffectivePool, candidates};
+use crate::core::effective::{Effective, State};
 use crate::core::health::nanoseconds;
 
 /// The tier in use, and since when a lower one could be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Tiers {
     current: Option<u8>,
-    lower_since_ns: Option<u64>,
+    /// The lowest tier that is ready, if that is another, and since when.
+    lower: Option<(u8, u64)>,
+    /// Whether a lower tier had not been asked yet when this one was chosen.
+    is_provisional: bool,
 }
 
 impl Tiers {
@@ -25,19 +30,37 @@ impl Tiers {
         delay: Duration,
         now_ns: u64,
     ) -> (Option<u8>, Option<u64>) {
-        let lowest = candidates(backends).map(|backend| backend.tier).min();
-        let is_current = |backend| Some(backend) == self.current;
-        let holds = candidates(backends).any(|backend| is_current(backend.tier));
-        if !holds || lowest == self.current {
-            *self = Self { current: lowest, lower_since_ns: None };
-            return (lowest, None);
-        }
-        let since_ns = *self.lower_since_ns.get_or_insert(now_ns);
+        let tiers = tiers(backends);
+        let Some(lowest) = tiers.first().copied() else { return (None, None) };
+        let current = self.current.filter(|current| tiers.contains(current));
+        let is_waiting = |tier: u8| {
+            let waiting = backends.values().filter(|backend| backend.state == State::Waiting);
+            waiting.map(|backend| backend.tier).any(|other| other < tier)
+        };
+        let Some(current) = current.filter(|current| lowest < *current && !self.is_provisional)
+        else {
+            let is_provisional = is_waiting(lowest) && (self.is_provisional || current.is_none());
+            *self = Self { current: Some(lowest), lower: None, is_provisional };
+            return (Some(lowest), None);
+        };
+        let (_, since_ns) = *match &mut self.lower {
+            Some(lower) if lower.0 == lowest => lower,
+            lower => lower.insert((lowest, now_ns)),
+        };
         let due_ns = since_ns.saturating_add(nanoseconds(delay));
         if now_ns >= due_ns {
-            *self = Self { current: lowest, lower_since_ns: None };
-            return (lowest, None);
+            *self = Self { current: Some(lowest), ..Self::default() };
+            return (Some(lowest), None);
         }
-        (self.current, Some(due_ns))
+        (Some(current), Some(due_ns))
     }
+}
+
+/// The tiers that can take traffic: by those who pass their checks, if there are any.
+fn tiers(backends: &EffectivePool) -> BTreeSet<u8> {
+    let of = |backends: &mut dyn Iterator<Item = &Effective>| -> BTreeSet<u8> {
+        backends.map(|backend| backend.tier).collect()
+    };
+    let sound = of(&mut candidates(backends).filter(|backend| !backend.spared));
+    if sound.is_empty() { of(&mut candidates(backends)) } else { sound }
 }

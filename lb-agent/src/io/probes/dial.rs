@@ -5,15 +5,33 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::TcpStream;
+use lb_common::abi::ProbeMark;
+use tokio::net::{TcpSocket, TcpStream};
 
-use super::Failure;
 use super::steps::Steps;
+use super::{Failure, tunnel};
+use crate::core::health::Probe;
 
-/// Opens a connection for a probe.
-pub(super) async fn dial(address: SocketAddr, steps: &mut Steps) -> Result<TcpStream, Failure> {
+/// Opens a connection for a probe, the way that it is to travel.
+pub(super) async fn dial(probe: &Probe, steps: &mut Steps) -> Result<TcpStream, Failure> {
+    open(probe.address, tunnel::mark(probe), steps).await
+}
+
+/// Opens a connection to a host's own address.
+pub(super) async fn dial_host(
+    address: SocketAddr,
+    steps: &mut Steps,
+) -> Result<TcpStream, Failure> {
+    open(address, None, steps).await
+}
+
+async fn open(
+    address: SocketAddr,
+    mark: Option<ProbeMark>,
+    steps: &mut Steps,
+) -> Result<TcpStream, Failure> {
     steps.begin("connect");
-    let stream = connect(address).await.map_err(Failure::Connect)?;
+    let stream = connect(address, mark).await.map_err(Failure::Connect)?;
     steps.done(|| match stream.local_addr() {
         Ok(source) => format!("{source} to {address}"),
         Err(_) => address.to_string(),
@@ -21,8 +39,10 @@ pub(super) async fn dial(address: SocketAddr, steps: &mut Steps) -> Result<TcpSt
     Ok(stream)
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+async fn connect(address: SocketAddr, mark: Option<ProbeMark>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    tunnel::set_mark(&socket, mark)?;
+    let stream = socket.connect(address).await?;
     // Closed by a reset: thousands of checks a second would fill the ports with waiting ones.
     stream.set_zero_linger()?;
     Ok(stream)

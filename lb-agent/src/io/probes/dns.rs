@@ -5,11 +5,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use domain::base::iana::{Class, Rcode, Rtype};
 use domain::base::{Message, MessageBuilder, Name, Question};
+use lb_common::abi::ProbeMark;
 use lb_common::config::{DnsCheck, DnsRcode};
 use thiserror::Error;
 use tokio::net::UdpSocket;
 
 use super::steps::Steps;
+use super::tunnel;
 
 /// Of an answer, no more is read: without EDNS it has no more (RFC 1035 §4.2.1), and what is looked
 /// at, header and question, is shorter in any case.
@@ -32,14 +34,14 @@ pub(super) enum DnsFailure {
 
 /// Asks, and waits for the answer to this very question; other datagrams are passed over.
 pub(super) async fn ask(
-    address: SocketAddr,
+    (address, mark): (SocketAddr, Option<ProbeMark>),
     check: &DnsCheck,
     steps: &mut Steps,
 ) -> Result<String, DnsFailure> {
     steps.begin("request");
     let id = fastrand::u16(..);
     let question = question(check)?;
-    let socket = socket(address).await.map_err(DnsFailure::Socket)?;
+    let socket = socket(address, mark).await.map_err(DnsFailure::Socket)?;
     socket.send(&request(id, &question)).await.map_err(no_answer)?;
     let record = check.record.name();
     steps.done(|| format!("{} {record} as number {id} to {address}", check.query));
@@ -56,12 +58,13 @@ pub(super) async fn ask(
 }
 
 /// Nothing but what this address sends comes in, and what ICMP says of it.
-async fn socket(address: SocketAddr) -> io::Result<UdpSocket> {
+async fn socket(address: SocketAddr, mark: Option<ProbeMark>) -> io::Result<UdpSocket> {
     let local: SocketAddr = match address {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(local).await?;
+    tunnel::set_mark(&socket, mark)?;
     socket.connect(address).await?;
     Ok(socket)
 }

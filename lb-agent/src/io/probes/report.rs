@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use super::Failure;
-use super::dial::dial;
+use super::dial::dial_host;
 use super::steps::Steps;
 use crate::core::health::Report;
 
@@ -29,7 +29,7 @@ pub(super) enum ReportFailure {
 /// Reads the line.
 pub(super) async fn ask(address: SocketAddr, steps: &mut Steps) -> Result<Report, ReportFailure> {
     let failed = |failure| ReportFailure::Connect(Box::new(failure));
-    let stream = dial(address, steps).await.map_err(failed)?;
+    let stream = dial_host(address, steps).await.map_err(failed)?;
     steps.begin("report");
     let line = line(stream).await?;
     let report = Report::parse(&line).map_err(ReportFailure::Words)?;

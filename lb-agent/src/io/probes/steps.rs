@@ -54,11 +54,16 @@ impl Steps {
         }
     }
 
-    /// All that were done; the one that was under way, if any, ended with `detail`.
-    pub(super) fn end(mut self, detail: &str) -> Vec<Step> {
+    /// The step that was under way, if any, ended with `detail`.
+    pub(super) fn fail(&mut self, detail: &str) {
         if !self.open.0.is_empty() {
             self.done(|| detail.to_owned());
         }
+    }
+
+    /// All that were done; the one that was under way, if any, ended with `detail`.
+    pub(super) fn end(mut self, detail: &str) -> Vec<Step> {
+        self.fail(detail);
         self.done
     }
 }

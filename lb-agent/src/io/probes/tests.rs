@@ -60,18 +60,16 @@ fn question(address: SocketAddr, kind: HealthKind, limit: Duration) -> Probe {
         via: HealthVia::Direct,
     };
     let (pool, backend) = ("web".to_owned(), "web-1".to_owned());
-    Probe {
-        id: ProbeId::default(),
-        pool,
-        backend,
-        address,
-        check: Arc::new(check),
-        report_port: None,
-    }
+    let (check, id) = (Arc::new(check), ProbeId::default());
+    Probe { id, pool, backend, address, tunnel: None, check, report_port: None }
+}
+
+const fn errand(probe: Probe) -> Errand {
+    Errand { probe, counts: None }
 }
 
 async fn asked(address: SocketAddr, kind: HealthKind, limit: Duration) -> Outcome {
-    Asker::default().probe(&question(address, kind, limit)).await.unwrap()
+    Asker::default().probe(&errand(question(address, kind, limit))).await.unwrap()
 }
 
 #[test]
@@ -82,10 +80,23 @@ fn what_this_host_lacks_is_not_the_backends_fault() {
 }
 
 #[tokio::test]
+async fn what_is_for_the_tunnel_is_not_sent_when_nothing_would_wrap_it() {
+    let open = server(&[], Duration::ZERO).await;
+    let index = lb_common::abi::BackendIndex::new(7).unwrap();
+    let (backend, encapsulation) = (open.ip(), lb_common::config::Encapsulation::Ipip);
+    let tunnel = Some(crate::core::health::Tunnel { backend, encapsulation, index });
+    let probe = Probe { tunnel, ..question(open, HealthKind::Tcp, LIMIT) };
+    let (asked, steps) = Asker::default().explain(&errand(probe)).await;
+    assert!(matches!(asked, Err(NotAsked::NotLoaded)), "{asked:?}");
+    let steps: Vec<_> = steps.iter().map(|step| step.name).collect();
+    assert_eq!(steps, ["tunnel"], "nothing was connected");
+}
+
+#[tokio::test]
 async fn the_thread_answers_each_question_by_its_number() {
     let open = server(&[], Duration::ZERO).await;
     let (prober, mut finished) = Prober::start().unwrap();
-    prober.ask(question(open, HealthKind::Tcp, LIMIT));
+    prober.ask(errand(question(open, HealthKind::Tcp, LIMIT)));
     let (id, outcome) = finished.recv().await.unwrap();
     assert_eq!(id, ProbeId::default());
     assert!(outcome.unwrap().passed);
@@ -116,7 +127,7 @@ async fn no_more_probes_are_under_way_than_there_is_room_for() {
     let silence = HealthKind::Http(http::plain());
     for _ in 0..ROOM * 2 {
         let probe = question(address, silence.clone(), LIMIT);
-        asked.send(Question::Due(probe)).unwrap();
+        asked.send(Question::Due(errand(probe))).unwrap();
     }
     let mut open = Vec::new();
     for _ in 0..ROOM {
@@ -129,7 +140,7 @@ async fn no_more_probes_are_under_way_than_there_is_room_for() {
     let (answer, answered) = oneshot::channel();
     let (_held, closed) = closed_port();
     let by_hand = question(closed, HealthKind::Tcp, LIMIT);
-    asked.send(Question::Trial(by_hand, answer)).unwrap();
+    asked.send(Question::Trial(errand(by_hand), answer)).unwrap();
     let soon = timeout(LIMIT / 4, answered).await.expect("it waits for a turn");
     assert!(!soon.unwrap().0.unwrap().passed);
     open.pop();

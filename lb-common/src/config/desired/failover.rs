@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How quick a pool is to leave a backend, and how slow to come back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct Failover {
-    /// Percent of the pool's backends that checks may take out at once, though at least one.
+    /// Percent of the backends of each tier that checks may take out at once, though at least one.
     pub max_ejected: u8,
     /// Time that a backend stays down when it has failed again; doubled each time.
     pub hold_down: Duration,

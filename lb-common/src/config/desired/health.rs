@@ -2,6 +2,7 @@
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::string::String;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::vec::Vec;
 use serde::Serialize;
 
 use super::dns::{DnsRcode, DnsRecord};
+use super::{Protocol, Service};
 
 /// How a pool's backends are to be checked.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -32,6 +34,19 @@ pub struct HealthCheck {
     pub via: HealthVia,
 }
 
+impl HealthCheck {
+    /// Where probes of `pool` are addressed to that go through the tunnel: the VIP of its first
+    /// service, by name, that speaks the check's protocol and says which port to ask.
+    pub fn vip(&self, pool: &str, services: &BTreeMap<String, Service>) -> Option<SocketAddr> {
+        let protocol = self.kind.tunnelled_protocol()?;
+        let mut fitting = services.values().filter(|it| it.pool == pool && it.protocol == protocol);
+        fitting.find_map(|service| {
+            let own = service.ports.first().copied().filter(|port| *port != 0);
+            Some(SocketAddr::new(service.vip, self.port.or(own)?))
+        })
+    }
+}
+
 /// What a health check asks.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase", tag = "type")]
@@ -48,6 +63,18 @@ pub enum HealthKind {
     Exec(ExecCheck),
     /// A gRPC server says that a service of it is serving.
     Grpc(GrpcCheck),
+}
+
+impl HealthKind {
+    /// What such a probe speaks to a VIP; none if it cannot go through the tunnel: an echo to a VIP
+    /// is answered by the balancer, and the connections of a command are not the agent's.
+    pub const fn tunnelled_protocol(&self) -> Option<Protocol> {
+        match self {
+            Self::Tcp | Self::Http(_) | Self::Grpc(_) => Some(Protocol::Tcp),
+            Self::Dns(_) => Some(Protocol::Udp),
+            Self::Icmp | Self::Exec(_) => None,
+        }
+    }
 }
 
 /// An HTTP request, and what its answer must be.

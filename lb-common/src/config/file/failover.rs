@@ -14,8 +14,8 @@ use crate::config::desired::AtStart;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FailoverFile {
-    /// Percent of the pool's backends that checks may take out at once, rounded down, though at least
-    /// one backend: 1..=100. Those that have been down the longest are out; others that fail stay in
+    /// Percent of the backends of each tier that checks may take out at once, rounded down, though at
+    /// least one: 1..=100. Those that have been down the longest are out; others that fail stay in
     /// use until there is room. Default: 100, all of them.
     #[schemars(range(min = *limit::SHARE.start(), max = *limit::SHARE.end()))]
     pub max_ejected: i64,

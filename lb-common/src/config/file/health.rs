@@ -28,7 +28,7 @@ pub struct HealthFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<HttpMethod>,
     /// Value of the Host header, 1 to 255 printable ASCII characters; for http and https only.
-    /// Default: address and port of the backend.
+    /// Default: address and port that are asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[!-~]{1,255}$"))]
     pub host: Option<String>,
@@ -43,7 +43,7 @@ pub struct HealthFile {
     pub expect_body: Option<String>,
     /// Name that the server is asked for (SNI) and that its certificate must have; for https, and
     /// for grpc with `tls`.
-    /// Default: none is asked for, and the certificate must have the backend's address.
+    /// Default: none is asked for, and the certificate must have the address that is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,253}$"))]
     pub server_name: Option<String>,
@@ -91,7 +91,7 @@ pub struct HealthFile {
     #[schemars(length(min = *limit::USER_BYTES.start(), max = *limit::USER_BYTES.end()))]
     pub user: Option<String>,
     /// Port asked, 1..=65535; not for icmp. Default: 53 for dns; for others, the lowest of the first of the pool's
-    /// TCP services, by name.
+    /// TCP services, by name; via tunnel, the lowest of the service whose VIP is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = *limit::PORT.start(), max = *limit::PORT.end()))]
     pub port: Option<i64>,
@@ -117,7 +117,10 @@ pub struct HealthFile {
     #[serde(default = "default::panic_threshold")]
     #[schemars(range(min = *limit::PERCENT.start(), max = *limit::PERCENT.end()))]
     pub panic_threshold: i64,
-    /// The way the probe travels. Default: direct.
+    /// The way the probe travels. `direct` asks the backend's own address. `tunnel` asks the VIP of the
+    /// pool's first service, by name, that speaks the check's protocol (UDP for dns, else TCP), and
+    /// wraps the packets for the one backend as those of clients: decapsulation, VIP and service are
+    /// proven at once. Not for icmp and exec. Default: direct.
     #[serde(default = "default::via")]
     pub via: HealthVia,
 }

@@ -1,5 +1,6 @@
 //! One row for each kind of mistake: the edit of the valid text, and the message in full.
 
+mod failover;
 mod health;
 mod sizes;
 mod values;

@@ -4,15 +4,18 @@ mod exec;
 mod kind;
 mod text;
 mod tls;
+mod tunnel;
 
 use std::format;
 
 use super::values;
-use crate::config::desired::{HealthCheck, HealthVia};
+use crate::config::desired::HealthCheck;
 use crate::config::error::Findings;
 use crate::config::file::{HealthFile, limit};
 use crate::config::host::Host;
 use crate::config::position::Path;
+
+pub(super) use tunnel::tunnels;
 
 /// The health check of a pool.
 pub(super) fn check(
@@ -22,6 +25,7 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Option<HealthCheck> {
     let kind = kind::kind(host, file, path, findings);
+    tunnel::refuse_types(file, path, findings);
     let port = file.port.map(|port| {
         let port = values::in_range(port, &limit::PORT, &path.field("port"), findings);
         port.and_then(|port| u16::try_from(port).ok())
@@ -34,10 +38,6 @@ pub(super) fn check(
     {
         let message = format!("{timeout:?} is not shorter than the interval, {interval:?}");
         findings.add(&path.field("timeout"), message);
-    }
-    if file.via == HealthVia::Tunnel {
-        let message = "checks cannot go through the tunnel: only direct is understood";
-        findings.add(&path.field("via"), message);
     }
     let rise = values::in_range(file.rise, &limit::STREAK, &path.field("rise"), findings);
     let fall = values::in_range(file.fall, &limit::STREAK, &path.field("fall"), findings);

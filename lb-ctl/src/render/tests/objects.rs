@@ -294,6 +294,7 @@ fn check(name: &str) -> Health {
             took_us: 1234,
             at: "2025-11-20T22:00:09Z".to_owned(),
         }),
+        not_asked: None,
         certificate_ends: Some("2025-12-24T00:00:00Z".to_owned()),
         certificate_days_left: Some(33),
         next_ms: Some(400),

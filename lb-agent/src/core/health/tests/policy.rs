@@ -1,5 +1,7 @@
 //! What results come to besides conditions: reports, holding down, averages.
 
+use lb_common::config::Adapt;
+
 use super::*;
 
 #[test]
@@ -100,4 +102,55 @@ fn answers_are_averaged_and_failures_are_no_answers() {
     assert_eq!(average_ns(1, true, 8_000), Some(8_000));
     assert_eq!(average_ns(2, false, 900_000), Some(8_000));
     assert_eq!(average_ns(3, true, 16_000), Some(9_000));
+}
+
+#[test]
+fn failures_that_are_not_believed_hold_nobody() {
+    let mut checks = configured(&checked(""), Condition::Up);
+    let mut second = 0;
+    let mut all = |checks: &mut Checks, passed, times| {
+        for _ in 0..times {
+            second += 1;
+            let now_ns = START_NS + second * SECOND_NS;
+            for probe in checks.due(now_ns) {
+                checks.finish(probe.id, Some(outcome(passed)), now_ns);
+            }
+        }
+        START_NS + second * SECOND_NS
+    };
+    all(&mut checks, false, 3);
+    all(&mut checks, true, 2);
+    let now_ns = all(&mut checks, false, 3);
+    assert!(checks.of("web", "b1").unwrap().held_ns(now_ns).is_some());
+    checks.release("web");
+    assert_eq!(checks.of("web", "b1").unwrap().held_ns(now_ns), None);
+    all(&mut checks, true, 2);
+    assert_eq!(checks.conditions().of("web", "b1"), Condition::Up);
+}
+
+#[test]
+fn a_report_is_forgotten_when_nobody_asks_any_more() {
+    let with = |adapt| {
+        let mut desired = checked("");
+        desired.pools.get_mut("web").unwrap().adapt = adapt;
+        desired
+    };
+    let adapt = Adapt {
+        report_port: Some(9000),
+        response_time: true,
+        floor: 10,
+        step: 10,
+        every: Duration::from_secs(5),
+    };
+    let mut checks = configured(&with(Some(adapt)), Condition::Up);
+    let now_ns = START_NS + SECOND_NS;
+    let drain = Report { drained: Some(true), ..Report::default() };
+    for probe in checks.due(now_ns) {
+        assert_eq!(probe.report_port, Some(9000));
+        checks.finish(probe.id, Some(Outcome { report: Some(drain), ..outcome(true) }), now_ns);
+    }
+    assert!(checks.known("web", "b1", now_ns).load.wants_none());
+    let unasked = with(Some(Adapt { report_port: None, ..adapt }));
+    checks.configure(&unasked, |_, _| Condition::Up, now_ns);
+    assert!(!checks.known("web", "b1", now_ns).load.wants_none());
 }

@@ -54,7 +54,7 @@ async fn the_environment_is_what_the_check_says_and_who_is_asked_about() {
 
     let mut portless = question(backend(), HealthKind::Exec(shell("echo \"<$LB_PORT>\"")), LIMIT);
     portless.address.set_port(0);
-    assert_eq!(Asker::default().probe(&portless).await.unwrap().detail, "<>");
+    assert_eq!(Asker::default().probe(&errand(portless)).await.unwrap().detail, "<>");
 }
 
 #[tokio::test]

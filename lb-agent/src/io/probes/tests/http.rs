@@ -149,7 +149,7 @@ async fn each_step_is_told_to_whoever_wants_to_know() {
     const ANSWER: &[&str] = &["HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine"];
     let address = server(ANSWER, Duration::ZERO).await;
     let (outcome, steps) = Asker::default()
-        .explain(&question(address, HealthKind::Http(with_body("ok")), LIMIT))
+        .explain(&errand(question(address, HealthKind::Http(with_body("ok")), LIMIT)))
         .await;
     let outcome = outcome.unwrap();
     assert!(!outcome.passed);

@@ -3,7 +3,7 @@
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use super::{Row, accepted, check, edited};
+use super::{Row, accepted, check, edited, refused};
 use crate::config::{Host, parse_on};
 
 #[test]
@@ -320,75 +320,48 @@ fn what_the_host_lacks_is_refused_with_its_place() {
     }
 }
 
+/// The pool asks the VIP of a service, so there must be one, and it must say which port.
 #[test]
-fn wrong_failover_and_adaptation_are_refused_with_their_place() {
-    check(WRONG_FAILOVER);
+fn checks_that_cannot_go_through_the_tunnel_are_refused_with_their_place() {
+    let text = |health: &str, service: &str| {
+        let text = edited("type: http, path: /healthz", health);
+        let from = "    protocol: tcp\n    ports: [443, 80]\n    pool: web\n";
+        assert_eq!(text.matches(from).count(), 1);
+        text.replace(from, service)
+    };
+    let usual = "    protocol: tcp\n    ports: [443, 80]\n    pool: web\n";
+    let any_port = "    protocol: tcp\n    ports: [0]\n    pool: web\n";
+    let rows = [
+        (
+            "type: icmp, via: tunnel",
+            usual,
+            "6:32: pools[0].health.via: a check of type icmp cannot go through the tunnel: an echo to a VIP is answered by the balancer itself",
+        ),
+        (
+            "type: exec, command: [/bin/true], via: tunnel",
+            usual,
+            "6:54: pools[0].health.via: a check of type exec cannot go through the tunnel: the connections of a command are its own",
+        ),
+        (
+            "type: dns, query: www.example, via: tunnel",
+            usual,
+            "6:51: pools[0].health.via: no service with protocol udp has this pool, and through the tunnel the VIP of one is asked",
+        ),
+        (
+            "type: tcp, via: tunnel",
+            any_port,
+            "6:13: pools[0].health.port: is needed: the services of this pool take any port, and through the tunnel one of them is asked",
+        ),
+    ];
+    for (health, service, message) in rows {
+        let refusal = refused(&text(health, service));
+        assert_eq!(refusal, std::format!("edge.yaml:{message}"));
+    }
+    for (health, service) in [
+        ("type: tcp, via: tunnel", usual),
+        ("type: tcp, port: 8080, via: tunnel", any_port),
+        ("type: icmp", any_port),
+    ] {
+        accepted(&text(health, service));
+    }
 }
-
-const WRONG_FAILOVER: &[Row] = &[
-    (
-        "    health:",
-        "    failover: { max_ejected: 0 }\n    health:",
-        "6:30: pools[0].failover.max_ejected: 0 is not in 1..=100",
-    ),
-    (
-        "    health:",
-        "    failover: { max_ejected: 101 }\n    health:",
-        "6:30: pools[0].failover.max_ejected: 101 is not in 1..=100",
-    ),
-    (
-        "    health:",
-        "    failover: { hold_down: 2h }\n    health:",
-        "6:28: pools[0].failover.hold_down: 2h is not in 0..=3600000 ms",
-    ),
-    (
-        "    health:",
-        "    failover: { hold_down: 1m, hold_down_max: 30s }\n    health:",
-        "6:47: pools[0].failover.hold_down_max: 30s is shorter than hold_down, 60s",
-    ),
-    (
-        "    health:",
-        "    failover: { failback_delay: soon }\n    health:",
-        "6:33: pools[0].failover.failback_delay: \"soon\" is not a duration such as 500ms, 1s or 2m",
-    ),
-    (
-        "    health:",
-        "    failover: { slow_start: 61m }\n    health:",
-        "6:29: pools[0].failover.slow_start: 61m is not in 0..=3600000 ms",
-    ),
-    (
-        "    health:",
-        "    failover: { at_start: trust }\n    health:",
-        "6:27: pools[0].failover.at_start: \"trust\" is not one of: adopt, wait",
-    ),
-    (
-        "    health:",
-        "    failover: { slowstart: 1m }\n    health:",
-        "6:17: pools[0].failover.slowstart: unknown field; did you mean \"slow_start\"?",
-    ),
-    (
-        "    health:",
-        "    adapt: { floor: 20 }\n    health:",
-        "6:12: pools[0].adapt: weights follow nothing: neither report_port nor response_time is set",
-    ),
-    (
-        "    health:",
-        "    adapt: { report_port: 0 }\n    health:",
-        "6:27: pools[0].adapt.report_port: 0 is not in 1..=65535",
-    ),
-    (
-        "    health:",
-        "    adapt: { response_time: true, step: 4 }\n    health:",
-        "6:41: pools[0].adapt.step: 4 is not in 5..=100",
-    ),
-    (
-        "    health:",
-        "    adapt: { response_time: true, every: 10ms }\n    health:",
-        "6:42: pools[0].adapt.every: 10ms is not in 1000..=3600000 ms",
-    ),
-    (
-        "    health: { type: http, path: /healthz }",
-        "    adapt: { response_time: true }",
-        "6:12: pools[0].adapt: weights follow what checks find, and the pool has no health check",
-    ),
-];
