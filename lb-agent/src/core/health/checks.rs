@@ -1,23 +1,23 @@
 //! Which probe is due when, and what its results come to.
 
+mod checked;
+mod wanted;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lb_common::abi::BackendIndex;
-use lb_common::config::{Desired, Encapsulation, HealthCheck, HealthKind, HealthVia, Pool};
+use lb_common::config::{Desired, Encapsulation, HealthCheck};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
-use super::{Condition, Conditions, Damping, Hold, Known, Load, Machine, Outcome, nanoseconds};
+use super::{Condition, Conditions, Known, Machine, Outcome, nanoseconds};
+use wanted::wanted;
+
+pub use checked::{Checked, Last};
 
 /// Results that are kept of each backend.
 pub const RESULTS_KEPT: usize = 5;
-/// Answers that an average is of, about.
-const AVERAGED: u64 = 8;
-/// What stands for the port of a check that asks none.
-const NO_PORT: u16 = 0;
-/// Port of DNS servers.
-const DNS_PORT: u16 = 53;
 
 /// One try of a check: its results are taken only while the check is the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -79,169 +79,6 @@ pub struct Reported {
     pub wants_none: bool,
 }
 
-/// A result of a check.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Last {
-    /// What it came to.
-    pub outcome: Outcome,
-    /// When it came in, on the monotonic clock.
-    pub at_ns: u64,
-}
-
-/// A backend that is checked.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Checked {
-    /// How it is checked: one value for all of a pool.
-    pub check: Arc<HealthCheck>,
-    /// Where.
-    pub address: SocketAddr,
-    /// If that is a VIP: to which backend the packets go.
-    pub tunnel: Option<Tunnel>,
-    /// What is known of it.
-    pub machine: Machine,
-    /// When that was found, on the monotonic clock.
-    pub since_ns: u64,
-    /// What its earlier failures come to.
-    pub damping: Damping,
-    /// What it reports of itself.
-    pub load: Load,
-    /// How long its answers take, averaged.
-    pub answer_ns: Option<u64>,
-    /// The last results, the newest last: [`RESULTS_KEPT`] at most.
-    pub results: VecDeque<Last>,
-    /// Results that passed.
-    pub passed: u64,
-    /// Results that did not.
-    pub failed: u64,
-    /// The last second of the certificate that was seen last, since 1970.
-    pub certificate_end_s: Option<i64>,
-    /// Why the last probe could not be asked, if it could not.
-    pub not_asked: Option<String>,
-    /// When the next probe is due, or was when it is under way.
-    pub next_ns: u64,
-    policy: Policy,
-    id: ProbeId,
-}
-
-/// What a pool says of its checks besides what they ask.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Policy {
-    hold: Hold,
-    report_port: Option<u16>,
-}
-
-impl Policy {
-    /// What is still known of a server's load: nothing, if nobody asks for it any more.
-    fn known_load(self, known: Option<&Checked>) -> Load {
-        known.filter(|_| self.report_port.is_some()).map(|known| known.load).unwrap_or_default()
-    }
-}
-
-impl Checked {
-    /// The last result.
-    pub fn last(&self) -> Option<&Last> {
-        self.results.back()
-    }
-
-    /// What a probe of it asks, by the names it has.
-    pub fn probe(&self, pool: &str, backend: &str) -> Probe {
-        Probe {
-            id: self.id,
-            pool: pool.to_owned(),
-            backend: backend.to_owned(),
-            address: self.address,
-            tunnel: self.tunnel,
-            check: Arc::clone(&self.check),
-            report_port: self.policy.report_port,
-        }
-    }
-
-    /// Whether it is asked for its load.
-    pub const fn reports(&self) -> bool {
-        self.policy.report_port.is_some()
-    }
-
-    /// How long it still stays down whatever its checks say.
-    pub fn held_ns(&self, now_ns: u64) -> Option<u64> {
-        let is_down = self.machine.condition() == Condition::Down;
-        let is_down = is_down && !self.policy.hold.first.is_zero();
-        self.damping.held_ns(now_ns).filter(|_| is_down)
-    }
-
-    /// What decisions need to know of it.
-    fn known(&self, now_ns: u64) -> Known {
-        let condition = self.machine.condition();
-        let passes = condition == Condition::Down && self.machine.against() > 0;
-        Known {
-            condition,
-            since_ns: self.since_ns,
-            is_rising: passes && self.held_ns(now_ns).is_none(),
-            load: self.load,
-            answer_ns: self.answer_ns,
-        }
-    }
-
-    /// Takes in what a probe came to; the new condition if that is another.
-    fn take(&mut self, outcome: Outcome, now_ns: u64) -> Option<Condition> {
-        let tally = if outcome.passed { &mut self.passed } else { &mut self.failed };
-        *tally += 1;
-        if outcome.passed {
-            let took_ns = outcome.took_ns;
-            let average_ns = |before: u64| before - before / AVERAGED + took_ns / AVERAGED;
-            self.answer_ns = Some(self.answer_ns.map_or(took_ns, average_ns));
-        }
-        outcome.report.into_iter().for_each(|report| self.load.take(report));
-        self.certificate_end_s = outcome.certificate_end_s.or(self.certificate_end_s);
-        let from = self.machine.condition();
-        let rise = if self.held_ns(now_ns).is_some() { u32::MAX } else { self.check.rise };
-        let changed = self.machine.record(outcome.passed, rise, self.check.fall);
-        if self.results.len() == RESULTS_KEPT {
-            self.results.pop_front();
-        }
-        self.results.push_back(Last { outcome, at_ns: now_ns });
-        let to = changed?;
-        self.since_ns = now_ns;
-        match (from, to) {
-            (Condition::Up, Condition::Down) => self.damping.fell(self.policy.hold, now_ns),
-            (Condition::Down, Condition::Up) => self.damping.rose(now_ns),
-            _ => {}
-        }
-        Some(to)
-    }
-
-    /// The backend's own address.
-    fn place(&self) -> IpAddr {
-        self.tunnel.map_or(self.address.ip(), |tunnel| tunnel.backend)
-    }
-}
-
-/// What a configuration asks of a backend: the check, where it connects, and the backend's own address.
-struct Wanted {
-    check: Arc<HealthCheck>,
-    address: SocketAddr,
-    place: IpAddr,
-    encapsulation: Encapsulation,
-    policy: Policy,
-}
-
-impl Wanted {
-    /// The way there, if that is the tunnel.
-    fn tunnel(&self) -> Option<Tunnel> {
-        let (backend, encapsulation) = (self.place, self.encapsulation);
-        let tunnel = Tunnel { backend, encapsulation, index: BackendIndex::NONE };
-        (self.check.via == HealthVia::Tunnel).then_some(tunnel)
-    }
-
-    /// Whether this is how it is checked already.
-    fn is_as(&self, known: &Checked) -> bool {
-        let same_way = known.tunnel.is_none_or(|it| it.encapsulation == self.encapsulation);
-        known.check == self.check
-            && known.address == self.address
-            && known.place() == self.place
-            && same_way
-    }
-}
-
 type Key = (String, String);
 
 /// Every check.
@@ -278,7 +115,7 @@ impl Checks {
                     self.timeline.insert((unchanged.next_ns, unchanged.id));
                 }
                 let load = policy.known_load(Some(unchanged));
-                Checked { policy, load, ..unchanged.clone() }
+                Checked { load, policy, ..unchanged.clone() }
             } else {
                 // What is said of another address says nothing of this one.
                 let same_place = known.filter(|known| known.place() == asked.place);
@@ -441,49 +278,6 @@ impl Checks {
         let known = self.iter().map(|(pool, name, known)| (pool, name, known.machine.condition()));
         known.filter(|(_, _, condition)| *condition != Condition::Up).collect()
     }
-}
-
-/// The checks that a configuration asks for.
-fn wanted(desired: &Desired) -> BTreeMap<Key, Wanted> {
-    let of_pool = |(name, pool): (&String, &Pool)| {
-        let check = Arc::new(pool.health.clone()?);
-        let (vip, port) = match check.via {
-            HealthVia::Tunnel => {
-                let vip = check.vip(name, &desired.services)?;
-                (Some(vip.ip()), vip.port())
-            }
-            HealthVia::Direct => {
-                (None, check.port.or_else(|| default_port(&check.kind, desired, name))?)
-            }
-        };
-        let hold = Hold { first: pool.failover.hold_down, longest: pool.failover.hold_down_max };
-        let policy = Policy { hold, report_port: pool.adapt.and_then(|adapt| adapt.report_port) };
-        let backends = pool.backends.iter().map(|(backend, spec)| {
-            let place = spec.address;
-            let address = SocketAddr::new(vip.unwrap_or(place), port);
-            let (check, encapsulation) = (Arc::clone(&check), pool.encapsulation);
-            let wanted = Wanted { check, address, place, encapsulation, policy };
-            ((name.clone(), backend.clone()), wanted)
-        });
-        Some(backends.collect::<Vec<_>>())
-    };
-    desired.pools.iter().filter_map(of_pool).flatten().collect()
-}
-
-/// The port of a check that names none.
-fn default_port(kind: &HealthKind, desired: &Desired, pool: &str) -> Option<u16> {
-    match kind {
-        HealthKind::Tcp | HealthKind::Http(_) | HealthKind::Grpc(_) => service_port(desired, pool),
-        HealthKind::Dns(_) => Some(DNS_PORT),
-        HealthKind::Icmp => Some(NO_PORT),
-        HealthKind::Exec(_) => service_port(desired, pool).or(Some(NO_PORT)),
-    }
-}
-
-/// The lowest port of the first TCP service of a pool, by name.
-fn service_port(desired: &Desired, pool: &str) -> Option<u16> {
-    let mut services = desired.services.values().filter(|service| service.is_checked_for(pool));
-    services.find_map(|service| service.ports.first().copied())
 }
 
 /// Spreads the first probes over the interval, the same way at each start; those of backends that
