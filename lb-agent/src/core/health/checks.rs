@@ -121,7 +121,8 @@ impl Checks {
                 let same_place = known.filter(|known| known.place() == asked.place);
                 let condition = same_place
                     .map_or_else(|| believed(&key.0, &key.1), |known| known.machine.condition());
-                let next_ns = now_ns + first_wait_ns(&key, &asked.check, condition);
+                let wait_ns = first_wait_ns(&desired.node.name, &key, &asked.check, condition);
+                let next_ns = now_ns + wait_ns;
                 self.last_id += 1;
                 let id = ProbeId(self.last_id);
                 self.timeline.insert((next_ns, id));
@@ -280,12 +281,18 @@ impl Checks {
     }
 }
 
-/// Spreads the first probes over the interval, the same way at each start; those of backends that
-/// wait for their first result come within a tenth of it.
-fn first_wait_ns((pool, backend): &Key, check: &HealthCheck, condition: Condition) -> u64 {
+/// Spreads the first probes over the interval, the same way at each start, and another way on each
+/// balancer, so that those that take a configuration at once do not ask a server at once; those of
+/// backends that wait for their first result come within a tenth of the interval.
+fn first_wait_ns(
+    node: &str,
+    (pool, backend): &Key,
+    check: &HealthCheck,
+    condition: Condition,
+) -> u64 {
     let interval_ns = nanoseconds(check.interval);
     let window_ns = if condition == Condition::Unknown { interval_ns / 10 } else { interval_ns };
-    let hash = stable_hash(NAME_SEED, format!("{pool}/{backend}").as_bytes());
+    let hash = stable_hash(NAME_SEED, format!("{node}/{pool}/{backend}").as_bytes());
     // Of the hash, as many bits as 64-bit arithmetic has room for.
     (((hash >> 44) * (window_ns >> 10)) >> 20) << 10
 }

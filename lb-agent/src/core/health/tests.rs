@@ -113,6 +113,14 @@ fn the_first_probes_are_spread_over_the_interval_and_soon_if_nothing_is_known() 
     assert!(unknown.iter().all(|wait_ns| *wait_ns < SECOND_NS / 10), "{unknown:?}");
     assert_ne!(known[0], known[1]);
     assert_eq!(known, times(Condition::Up), "the same at each start");
+    let elsewhere = {
+        let mut desired = checked("");
+        desired.node.name = "edge-2".to_owned();
+        configured(&desired, Condition::Up)
+    };
+    let times: Vec<_> =
+        elsewhere.iter().map(|(_, _, checked)| checked.next_ns - START_NS).collect();
+    assert_ne!(known, times, "another way on each balancer");
 }
 
 #[test]
