@@ -19,7 +19,7 @@ use lb_common::config::{Backend, Desired, Pool, Weight};
 use lb_common::image::Image;
 
 use super::effective::{Effective, EffectivePool, State, by_command};
-use super::health::Known;
+use super::health::{Condition, Known};
 use super::ids::Ids;
 use super::overrides::Overrides;
 use adapt::Adapted;
@@ -142,8 +142,7 @@ impl Step<'_> {
     fn decide(&mut self, name: &str, overrides: &Overrides) -> EffectivePool {
         let mut backends = self.on_their_own(name, overrides);
         if panic::is_panic(self.threshold(), candidates(&backends)) {
-            let unknown =
-                |backend: &&mut Effective| backend.condition == super::health::Condition::Unknown;
+            let unknown = |backend: &&mut Effective| backend.condition == Condition::Unknown;
             backends.values_mut().filter(unknown).for_each(Effective::believe);
         } else {
             let spared = eject::spared(&backends, &self.known, self.pool.failover.max_ejected);
@@ -180,10 +179,10 @@ impl Step<'_> {
 
     /// Each backend by command and by its own report, whatever the others do.
     fn on_their_own(&self, pool: &str, overrides: &Overrides) -> EffectivePool {
+        let is_asked = self.pool.adapt.is_some_and(|adapt| adapt.report_port.is_some());
         let on_its_own = |(name, backend): (&String, &Backend)| {
             let known = self.known(name);
             let (mut state, mut weight) = by_command(pool, name, backend, overrides);
-            let is_asked = self.pool.adapt.is_some_and(|adapt| adapt.report_port.is_some());
             if state == State::Active && is_asked && known.load.wants_none() {
                 (state, weight) = (State::Draining, Weight::ZERO);
             }

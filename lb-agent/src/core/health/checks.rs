@@ -11,7 +11,7 @@ use lb_common::abi::BackendIndex;
 use lb_common::config::{Desired, Encapsulation, HealthCheck};
 use lb_common::name_hash::{NAME_SEED, stable_hash};
 
-use super::{Condition, Conditions, Known, Machine, Outcome, nanoseconds};
+use super::{Condition, Known, Machine, Outcome, nanoseconds};
 use wanted::wanted;
 
 pub use checked::{Checked, Last};
@@ -272,12 +272,6 @@ impl Checks {
     /// What decisions need to know of `pool`/`backend`; who is not checked is up.
     pub fn known(&self, pool: &str, backend: &str, now_ns: u64) -> Known {
         self.of(pool, backend).map_or_else(Known::default, |checked| checked.known(now_ns))
-    }
-
-    /// Who is not up: a copy for each change of the maps, and as a rule short.
-    pub fn conditions(&self) -> Conditions {
-        let known = self.iter().map(|(pool, name, known)| (pool, name, known.machine.condition()));
-        known.filter(|(_, _, condition)| *condition != Condition::Up).collect()
     }
 }
 

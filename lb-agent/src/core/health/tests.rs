@@ -84,9 +84,9 @@ fn pools_without_a_check_are_not_asked_and_count_as_up() {
     let checks = configured(&checked(""), Condition::Unknown);
     let names: Vec<_> = checks.iter().map(|(pool, name, _)| (pool, name)).collect();
     assert_eq!(names, [("web", "b1"), ("web", "b2")]);
-    let conditions = checks.conditions();
-    assert_eq!(conditions.of("plain", "b3"), Condition::Up);
-    assert_eq!(conditions.of("web", "b1"), Condition::Unknown);
+    let condition = |pool, name| checks.known(pool, name, START_NS).condition;
+    assert_eq!(condition("plain", "b3"), Condition::Up);
+    assert_eq!(condition("web", "b1"), Condition::Unknown);
 }
 
 #[test]
@@ -189,17 +189,17 @@ fn a_backend_goes_down_after_its_failures_in_a_row_and_says_why() {
 fn a_change_of_the_check_keeps_what_is_known_and_one_of_the_address_does_not() {
     let mut checks = configured(&checked(""), Condition::Up);
     seconds(&mut checks, 1, "---");
-    assert_eq!(checks.conditions().of("web", "b1"), Condition::Down);
+    assert_eq!(checks.known("web", "b1", START_NS).condition, Condition::Down);
 
     checks.configure(&checked(", fall: 5"), |_, _| Condition::Unknown, START_NS + 5 * SECOND_NS);
-    assert_eq!(checks.conditions().of("web", "b1"), Condition::Down);
+    assert_eq!(checks.known("web", "b1", START_NS).condition, Condition::Down);
 
     let mut moved = checked("");
     let backend = moved.pools.get_mut("web").unwrap().backends.get_mut("b1").unwrap();
     backend.address = "10.3.0.9".parse().unwrap();
     checks.configure(&moved, |_, _| Condition::Unknown, START_NS + 6 * SECOND_NS);
-    assert_eq!(checks.conditions().of("web", "b1"), Condition::Unknown);
-    assert_eq!(checks.conditions().of("web", "b2"), Condition::Up);
+    assert_eq!(checks.known("web", "b1", START_NS).condition, Condition::Unknown);
+    assert_eq!(checks.known("web", "b2", START_NS).condition, Condition::Up);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_probe_that_could_not_be_asked_says_nothing_and_is_due_again() {
     for probe in checks.due(now_ns) {
         assert_eq!(checks.finish(probe.id, None, now_ns), None);
     }
-    assert_eq!(checks.conditions().of("web", "b1"), Condition::Up);
+    assert_eq!(checks.known("web", "b1", START_NS).condition, Condition::Up);
     assert_eq!(checks.due(now_ns + SECOND_NS).len(), 2);
 }
 

@@ -17,6 +17,10 @@ pub(super) fn spared(
     let is_down = |backend: &Effective| {
         backend.state == State::Active && backend.condition == Condition::Down
     };
+    // As in nearly every pool of nearly every decision.
+    if !backends.values().any(is_down) {
+        return BTreeSet::new();
+    }
     let since_ns = |name: &str| known.get(name).map_or(0, |known| known.since_ns);
     let tiers: BTreeSet<u8> = backends.values().map(|backend| backend.tier).collect();
     let of_tier = |tier: u8| {

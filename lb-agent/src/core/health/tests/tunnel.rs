@@ -37,14 +37,14 @@ fn what_is_known_of_a_backend_stays_when_its_check_goes_another_way_to_it() {
     let mut checks = configured(&checked(""), Condition::Up);
     seconds(&mut checks, 1, "---");
     checks.configure(&tunnelled(""), |_, _| Condition::Unknown, START_NS + 4 * SECOND_NS);
-    assert_eq!(checks.conditions().of("web", "b1"), Condition::Down);
+    assert_eq!(checks.known("web", "b1", START_NS).condition, Condition::Down);
     // The VIP is the same, the backend behind it is not.
     let mut moved = tunnelled("");
     let backend = moved.pools.get_mut("web").unwrap().backends.get_mut("b1").unwrap();
     backend.address = "10.3.0.9".parse().unwrap();
     checks.configure(&moved, |_, _| Condition::Unknown, START_NS + 5 * SECOND_NS);
-    assert_eq!(checks.conditions().of("web", "b1"), Condition::Unknown);
-    assert_eq!(checks.conditions().of("web", "b2"), Condition::Up);
+    assert_eq!(checks.known("web", "b1", START_NS).condition, Condition::Unknown);
+    assert_eq!(checks.known("web", "b2", START_NS).condition, Condition::Up);
 }
 
 #[test]
