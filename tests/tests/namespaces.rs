@@ -20,6 +20,8 @@ mod fragments;
 mod health;
 #[path = "namespaces/health_kinds.rs"]
 mod health_kinds;
+#[path = "namespaces/health_tls.rs"]
+mod health_tls;
 #[path = "namespaces/interfaces.rs"]
 mod interfaces;
 #[path = "namespaces/liveness.rs"]

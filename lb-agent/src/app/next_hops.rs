@@ -24,6 +24,10 @@ use crate::io::netlink::{Changed, Netlink, NetlinkError, Routes, Seen};
 /// kernel has learnt is no change that it tells.
 const ROUTES_REST: u32 = 50;
 
+/// How long a start waits for next hops that have not answered. One that is there answers within
+/// milliseconds, and one that is not must not keep the others' traffic waiting.
+pub(super) const NEXT_HOP_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Looks at routes and neighbours, one look at a time.
 #[derive(Debug, Default)]
 pub(super) struct Lookout {

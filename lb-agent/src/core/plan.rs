@@ -217,7 +217,8 @@ pub fn carry_out(image: &mut Image, op: &Op) {
         }
         Op::PutTable { first_page, slots } => image.put_table(*first_page, slots),
         Op::PutPool { index, entry } => {
-            image.pools.insert(*index, *entry);
+            let before = image.pools.insert(*index, *entry);
+            forget_pages(image, before, entry);
         }
         Op::PutQuicServer { key, backend } => {
             image.quic_servers.insert(*key, *backend);
@@ -234,11 +235,22 @@ pub fn carry_out(image: &mut Image, op: &Op) {
         Op::PutSlot { page, offset, slot } => image.put_slot(*page, *offset, *slot),
         Op::PutServices { table } => image.services = table.services(),
         Op::RemovePool { index } => {
-            image.pools.remove(index);
+            let before = image.pools.remove(index);
+            forget_pages(image, before, &PoolEntry::default());
         }
         Op::RemoveBackend { index } => {
             image.backends.remove(index);
         }
+    }
+}
+
+/// Leaves out what the maps still hold and no pool refers to, as a reading of the maps does.
+fn forget_pages(image: &mut Image, before: Option<PoolEntry>, after: &PoolEntry) {
+    let before =
+        before.filter(|before| before.table != after.table || before.rotation != after.rotation);
+    let kept: BTreeSet<u32> = before.iter().flat_map(|_| pages_of_pool(after)).collect();
+    for page in before.iter().flat_map(pages_of_pool).filter(|page| !kept.contains(page)) {
+        image.pages.remove(&page);
     }
 }
 

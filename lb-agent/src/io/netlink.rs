@@ -27,7 +27,7 @@ use netlink_packet_route::{AddressFamily, neighbour::NeighbourMessage};
 use nix::errno::Errno;
 use rtnetlink::Handle;
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 mod changes;
 mod parse;
@@ -183,6 +183,29 @@ impl Netlink {
         }
         let ways = self.ways(&routes).await?;
         Ok(Seen { routes, ways })
+    }
+
+    /// [`Self::look`] at everything, with so much patience for next hops that have not answered.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub async fn look_patiently(
+        &self,
+        destinations: &BTreeSet<IpAddr>,
+        changes: &mut Changes,
+        patience: Duration,
+    ) -> Result<Seen, NetlinkError> {
+        let deadline = Instant::now() + patience;
+        let mut seen = self.look(destinations, &Routes::default()).await?;
+        while seen.ways.values().any(|way| way.missing_neighbour().is_some()) {
+            let known = match timeout_at(deadline, changes.next()).await {
+                Ok(Some(Changed::Neighbours)) => seen.routes,
+                Ok(Some(Changed::Routes)) => Routes::default(),
+                Ok(None) | Err(_) => break,
+            };
+            seen = self.look(destinations, &known).await?;
+        }
+        Ok(seen)
     }
 
     /// The ways of packets that carry a mark, which rules may send elsewhere.

@@ -23,6 +23,15 @@ proptest! {
     }
 
     #[test]
+    fn pages_that_no_pool_refers_to_any_more_are_forgotten((limits, samples) in history()) {
+        for step in Agent::steps(&limits, &samples) {
+            let reached = after(&step.observed, &step.ops);
+            let kept: BTreeSet<u32> = reached.pages.keys().copied().collect();
+            prop_assert_eq!(kept, pages_in_use(&reached));
+        }
+    }
+
+    #[test]
     fn the_plan_from_the_target_is_empty((limits, samples) in history()) {
         for step in Agent::steps(&limits, &samples) {
             let reached = after(&step.observed, &step.ops);

@@ -82,6 +82,15 @@ fn a_dns_check_asks_for_addresses_and_wants_no_error_unless_more_is_said() {
 }
 
 #[test]
+fn a_check_of_any_type_but_icmp_may_name_its_port() {
+    for kind in
+        ["tcp", "http, path: /", "https, path: /", "dns, query: .", "grpc", "exec, command: [/x]"]
+    {
+        assert_eq!(check(&std::format!("type: {kind}, port: 4711")).port, Some(4711), "{kind}");
+    }
+}
+
+#[test]
 fn an_icmp_check_needs_nothing_more() {
     assert_eq!(check("type: icmp").kind, HealthKind::Icmp);
 }

@@ -171,6 +171,24 @@ fn a_gateway_is_resolved_and_its_mac_change_followed() {
 }
 
 #[test]
+fn a_patient_look_waits_for_who_answers_and_no_longer_than_told() {
+    Lab::new().run(async |lab, netlink, mut changes| {
+        let there = BTreeSet::from([address("10.3.0.2"), address("fd00:3::2")]);
+        let look = netlink.look_patiently(&there, &mut changes, PATIENCE);
+        let seen = patiently("both next hops", look).await.unwrap();
+        assert!(seen.ways.values().all(leads_to(PEER_MAC)), "{seen:?}");
+
+        lab.host.ip("route add 10.4.0.0/16 via 10.2.0.9\n");
+        let silent = address("10.4.0.1");
+        let both = BTreeSet::from([silent, address("10.3.0.2")]);
+        let look = netlink.look_patiently(&both, &mut changes, Duration::from_millis(50));
+        let seen = patiently("the end of patience", look).await.unwrap();
+        assert!(problem(&seen.ways[&silent]).contains("10.2.0.9"), "{seen:?}");
+        assert!(leads_to(PEER_MAC)(&seen.ways[&address("10.3.0.2")]), "{seen:?}");
+    });
+}
+
+#[test]
 fn an_on_link_destination_is_its_own_gateway_and_follows_the_links_mtu() {
     Lab::new().run(async |lab, netlink, mut changes| {
         let destination = address("10.2.0.1");

@@ -22,8 +22,14 @@ const DNS: &[HealthType] = &[HealthType::Dns];
 const GRPC: &[HealthType] = &[HealthType::Grpc];
 const EXEC: &[HealthType] = &[HealthType::Exec];
 /// These ask a port, or are told one.
-const PORT: &[HealthType] =
-    &[HealthType::Tcp, HealthType::Http, HealthType::Https, HealthType::Dns, HealthType::Exec];
+const PORT: &[HealthType] = &[
+    HealthType::Tcp,
+    HealthType::Http,
+    HealthType::Https,
+    HealthType::Dns,
+    HealthType::Grpc,
+    HealthType::Exec,
+];
 
 /// What `file` asks. `path` is the check's.
 pub(super) fn kind(
