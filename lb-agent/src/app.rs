@@ -85,7 +85,7 @@ pub struct RunOptions {
     pub exec_checks: bool,
 }
 
-/// Runs the agent until it is told to stop.
+/// Runs the agent until a signal tells it to stop. What it has attached stays attached.
 ///
 /// # Errors
 /// It cannot start. Once it runs, errors are logged and answered, and it goes on.
@@ -115,7 +115,6 @@ pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     agent.journal.close(FAREWELL).await;
     // The socket's file goes with the agent; programs, maps and links stay.
     drop(socket);
-    info!("stopped; forwarding goes on, `lb-agent detach` ends it");
     Ok(())
 }
 
@@ -158,7 +157,7 @@ async fn turn(agent: &mut Agent, inputs: Inputs) -> Result<&'static str, AgentEr
     loop {
         tokio::select! {
             call = called.recv() => {
-                let Some(call) = call else { return Ok("the API has stopped") };
+                let call = call.ok_or_else(|| io::Error::other("the API has stopped"))?;
                 agent.take_call(call, &prober).await;
             }
             Some(scrape) = scrapes.recv() => drop(scrape.send(agent.snapshot())),

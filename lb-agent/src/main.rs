@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -17,6 +17,7 @@ use lb_agent::io::pins::Pins;
 use lb_agent::io::tunnel;
 use lb_common::config::Prefix;
 use lb_common::wire::gue;
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 /// Where pins go unless told otherwise.
@@ -41,7 +42,7 @@ enum Command {
     /// Load the balancer onto its interfaces and keep it up to date
     #[command(after_help = "Example: lb-agent run --config /etc/lb-agent/edge.yaml\n\
         SIGHUP reads the configuration again. Stopping the agent, even by kill -9, leaves \
-        forwarding as it is; `lb-agent detach` ends it.")]
+        forwarding as it is, unless --no-keep is given; `lb-agent detach` ends it.")]
     Run(RunArgs),
     /// Take the balancer off every interface and remove its maps: forwarding ends
     Detach {
@@ -71,6 +72,12 @@ struct RunArgs {
     /// Directory of what must survive a restart: operators' weights and drains
     #[arg(long, value_name = "DIR", default_value = "/var/lib/lb-agent")]
     state_dir: PathBuf,
+    /// On SIGTERM and SIGINT leave forwarding as it is: this is so anyway
+    #[arg(long, overrides_with = "no_keep")]
+    keep: bool,
+    /// On SIGTERM and SIGINT end forwarding, as `lb-agent detach` does; kill -9 still leaves it
+    #[arg(long, overrides_with = "keep")]
+    no_keep: bool,
     /// Form of the log on stderr
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -144,12 +151,7 @@ fn execute(command: Command) -> Result<(), AgentError> {
         Command::Run(args) => run(args),
         Command::Detach { pin_dir } => {
             capabilities::check()?;
-            // Not under an agent that runs.
-            let pins = Pins::open_for_removal(&pin_dir)?;
-            tunnel::detach_others(&BTreeSet::new())?;
-            if let Some(pins) = pins {
-                pins.remove_all()?;
-            } else {
+            if !detach(&pin_dir)? {
                 println!("nothing is pinned in {}", pin_dir.display());
             }
             Ok(())
@@ -165,6 +167,14 @@ fn execute(command: Command) -> Result<(), AgentError> {
     }
 }
 
+/// Takes the balancer off and removes its pins; false if there are none.
+fn detach(pin_dir: &Path) -> Result<bool, AgentError> {
+    // Not under an agent that runs.
+    let pins = Pins::open_for_removal(pin_dir)?;
+    tunnel::detach_others(&BTreeSet::new())?;
+    pins.map_or(Ok(false), |pins| Ok(pins.remove_all().map(|()| true)?))
+}
+
 fn run(args: RunArgs) -> Result<(), AgentError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -172,6 +182,9 @@ fn run(args: RunArgs) -> Result<(), AgentError> {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
+    // Of both, clap leaves the one that came last.
+    let ends = args.no_keep && !args.keep;
+    let pin_dir = args.pin_dir.clone();
     let options = RunOptions {
         config: args.config,
         socket: args.socket,
@@ -180,7 +193,15 @@ fn run(args: RunArgs) -> Result<(), AgentError> {
         exec_checks: args.allow_exec_checks,
         datapath_log_level: if args.log_drops { aya_log::Level::Debug as u8 } else { 0 },
     };
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(app::run(options))
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(app::run(options))?;
+    if ends {
+        detach(&pin_dir)?;
+        info!("stopped, and forwarding with it");
+    } else {
+        info!("stopped; forwarding goes on, `lb-agent detach` ends it");
+    }
+    Ok(())
 }
 
 fn origin_command(command: OriginCommand) -> Result<(), AgentError> {

@@ -78,7 +78,7 @@ macro_rules! kinds {
 
 kinds! {
     AgentStarted = Ok, "agent_started", "The agent is up to date and answers; the reason says whether it adopted maps.";
-    AgentStopping = Ok, "agent_stopping", "The agent was told to stop; forwarding goes on.";
+    AgentStopping = Ok, "agent_stopping", "The agent was told to stop; forwarding goes on, unless it was started with `--no-keep`.";
     ConfigApplied = Ok, "config_applied", "A configuration came by the API and is in force.";
     ConfigReloaded = Ok, "config_reloaded", "The file was read again and is in force.";
     ConfigRefused = Error, "config_refused", "A configuration was refused; the running one stays.";

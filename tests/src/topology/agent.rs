@@ -34,6 +34,8 @@ pub struct AgentFiles {
     pub program: Option<PathBuf>,
     /// Variables for its environment.
     pub environment: Vec<(String, String)>,
+    /// More arguments of `lb-agent run`.
+    pub arguments: Vec<&'static str>,
 }
 
 impl AgentFiles {
@@ -46,6 +48,7 @@ impl AgentFiles {
             state_dir: dir.join(format!("{name}-state")),
             program: None,
             environment: Vec::new(),
+            arguments: Vec::new(),
         }
     }
 
@@ -72,7 +75,8 @@ impl AgentFiles {
     pub fn run_arguments<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.arg("run").arg("--config").arg(&self.configuration);
         command.arg("--socket").arg(&self.socket).arg("--pin-dir").arg(&self.pin_dir);
-        command.arg("--state-dir").arg(&self.state_dir).arg("--allow-exec-checks")
+        command.arg("--state-dir").arg(&self.state_dir).arg("--allow-exec-checks");
+        command.args(&self.arguments)
     }
 
     /// Runs `lb-ctl` against this agent's socket, whether or not one is there.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use lb_tests::http::load::Load;
 use lb_tests::process::{tail, wait_until};
 use lb_tests::topology::configuration::{WEIGHT, web};
-use lb_tests::topology::{VIP_V4, VIP_V6, on_topology, port_80};
+use lb_tests::topology::{AgentFiles, VIP_V4, VIP_V6, on_topology, port_80};
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// Pause between two requests of one thread of background load.
@@ -62,6 +62,31 @@ fn a_stopped_agent_leaves_forwarding_in_place_and_detach_removes_everything() ->
         let agent = topology.start_agent_with(agent.files.clone())?;
         ensure!(agent.status()?.get("adopted") == Some(&false.into()), "adopted from nobody");
         topology.expect_answers(port_80(VIP_V6), 50).map(drop)
+    })
+}
+
+#[test]
+fn sigterm_ends_forwarding_if_the_agent_was_told_not_to_keep_it() -> Result<()> {
+    on_topology("no-keep", |topology| {
+        let files = topology.agent_files("agent");
+        files.write_configuration(&web(EQUAL))?;
+        let started = |arguments: &[&'static str]| {
+            let files = AgentFiles { arguments: arguments.to_vec(), ..files.clone() };
+            topology.start_agent_with(files)
+        };
+        // The last one counts, as where a unit's arguments are followed by an operator's.
+        started(&["--no-keep", "--keep"])?.stop()?;
+        topology.expect_answers(port_80(VIP_V4), 50)?;
+        let mut agent = started(&["--no-keep"])?;
+        ensure!(agent.status()?.get("adopted") == Some(&true.into()), "nothing was kept");
+        agent.process.kill_now()?;
+        topology.expect_answers(port_80(VIP_V4), 50)?;
+
+        started(&["--keep", "--no-keep"])?.stop()?;
+        let program = topology.balancer.xdp_program_id("eth0")?;
+        ensure!(program.is_none(), "program {program:?} is still attached");
+        ensure!(!files.pin_dir.exists() || topology.balancer.list(&files.pin_dir)?.is_empty());
+        Ok(())
     })
 }
 

@@ -5,6 +5,9 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use aya::maps::{HashMap, Map, MapData};
+use lb_common::abi::{QuicKey, map};
+use lb_tests::http::load::Load;
 use lb_tests::process::{Process, run, wait_until};
 use lb_tests::topology::configuration::{WEIGHT, web};
 use lb_tests::topology::{
@@ -242,4 +245,60 @@ fn catches(status: &str, signal: Signal) -> Result<bool> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = u64::from_str_radix(mask.context("no SigCgt")?.trim(), 16)?;
     Ok(mask >> (signal as i32 - 1) & 1 == 1)
+}
+
+/// Key and value as the agent writes them.
+type QuicServers = HashMap<MapData, [u64; size_of::<QuicKey>() / size_of::<u64>()], u64>;
+
+fn quic_servers(topology: &Topology, files: &AgentFiles) -> Result<QuicServers> {
+    let path = files.maps().join(map::QUIC_SERVERS);
+    let map = topology.balancer.enter(|| MapData::from_pin(&path))?;
+    Ok(Map::HashMap(map.context("opening the pinned map")?).try_into()?)
+}
+
+#[test]
+fn a_write_that_the_kernel_refuses_half_way_is_undone_by_the_agent_and_harms_nobody() -> Result<()>
+{
+    const BACKENDS: u64 = 8;
+    let limited = |text: &str| {
+        text.replacen("pools:\n", &format!("limits: {{ backends: {BACKENDS} }}\npools:\n"), 1)
+    };
+    on_topology("refused-write", |topology| {
+        let agent = topology.start_agent(&limited(&web(EQUAL)))?;
+        let generation = agent.generation()?;
+        // The map is full, with what nobody has a use for.
+        let mut servers = quic_servers(topology, &agent.files)?;
+        for junk in 1..=BACKENDS {
+            servers.insert([junk; _], 1, 0)?;
+        }
+        let load = Load::start(&topology.client, &[port_80(VIP_V4)], Duration::from_millis(1));
+        let with_ids = [1, 2, 3].into_iter().fold(
+            limited(&web([200, WEIGHT, WEIGHT])).replacen(
+                "name: web\n",
+                "name: web\n    quic: [{ config_id: 0, server_id_bytes: 4 }]\n",
+                1,
+            ),
+            |text, number| {
+                let name = format!("name: origin{number},");
+                text.replacen(&name, &format!("{name} quic_server_id: 0a00000{number},"), 1)
+            },
+        );
+        // Backends and tables come before connection ids, so half of the change has been written.
+        let said = apply(topology, &agent.files, &with_ids, 1)?;
+        ensure!(said.contains("cannot write map QUIC_SERVERS"), "{said}");
+        ensure!(agent.generation()? == generation, "a change that failed is in force");
+        wait_until("the maps to be as before the change", LIMIT, || {
+            Ok((servers.keys().count() == 0).then_some(()))
+        })?;
+        let weight = agent.backend("web/origin1")?;
+        ensure!(weight.get("weight_effective") == Some(&WEIGHT.into()), "{weight}");
+
+        apply(topology, &agent.files, &with_ids, 0)?;
+        ensure!(servers.keys().count() == 3, "{:?}", servers.keys().collect::<Vec<_>>());
+        let weight = agent.backend("web/origin1")?;
+        ensure!(weight.get("weight_effective") == Some(&200.into()), "{weight}");
+        let tally = load.stop()?;
+        ensure!(tally.failed() == 0, "requests failed: {tally}");
+        Ok(())
+    })
 }
