@@ -88,8 +88,8 @@ pub struct RunOptions {
 /// Runs the agent until a signal tells it to stop. What it has attached stays attached.
 ///
 /// # Errors
-/// It cannot start. Once it runs, errors are logged and answered, and it goes on.
-#[expect(clippy::cognitive_complexity, reason = "tracing's macros count as branches")]
+/// It cannot start, or nobody serves the API any more. Other errors are logged and answered, and it
+/// goes on.
 pub async fn run(options: RunOptions) -> Result<(), AgentError> {
     // First of all: a signal during the start must not end this process half-way.
     let signals = Signals::listen()?;

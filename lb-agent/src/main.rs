@@ -72,12 +72,8 @@ struct RunArgs {
     /// Directory of what must survive a restart: operators' weights and drains
     #[arg(long, value_name = "DIR", default_value = "/var/lib/lb-agent")]
     state_dir: PathBuf,
-    /// On SIGTERM and SIGINT leave forwarding as it is: this is so anyway
-    #[arg(long, overrides_with = "no_keep")]
-    keep: bool,
-    /// On SIGTERM and SIGINT end forwarding, as `lb-agent detach` does; kill -9 still leaves it
-    #[arg(long, overrides_with = "keep")]
-    no_keep: bool,
+    #[command(flatten)]
+    at_stop: AtStop,
     /// Form of the log on stderr
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -88,6 +84,24 @@ struct RunArgs {
     /// Log each packet that the data plane drops; slow, for a laboratory
     #[arg(long)]
     log_drops: bool,
+}
+
+/// What becomes of forwarding when the agent is told to stop.
+#[derive(Debug, Args)]
+struct AtStop {
+    /// On SIGTERM and SIGINT leave forwarding as it is: this is so anyway
+    #[arg(long, overrides_with = "no_keep")]
+    keep: bool,
+    /// On SIGTERM and SIGINT end forwarding, as `lb-agent detach` does; kill -9 still leaves it
+    #[arg(long, overrides_with = "keep")]
+    no_keep: bool,
+}
+
+impl AtStop {
+    /// Of both, clap leaves the one that came last.
+    const fn keeps(&self) -> bool {
+        self.keep || !self.no_keep
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -175,15 +189,17 @@ fn detach(pin_dir: &Path) -> Result<bool, AgentError> {
     pins.map_or(Ok(false), |pins| Ok(pins.remove_all().map(|()| true)?))
 }
 
-fn run(args: RunArgs) -> Result<(), AgentError> {
+fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
+    match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),
     }
-    // Of both, clap leaves the one that came last.
-    let ends = args.no_keep && !args.keep;
+}
+
+fn run(args: RunArgs) -> Result<(), AgentError> {
+    log_to_stderr(args.log_format);
     let pin_dir = args.pin_dir.clone();
     let options = RunOptions {
         config: args.config,
@@ -195,12 +211,13 @@ fn run(args: RunArgs) -> Result<(), AgentError> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(app::run(options))?;
-    if ends {
-        detach(&pin_dir)?;
-        info!("stopped, and forwarding with it");
+    let end = if args.at_stop.keeps() {
+        "forwarding goes on, `lb-agent detach` ends it"
     } else {
-        info!("stopped; forwarding goes on, `lb-agent detach` ends it");
-    }
+        detach(&pin_dir)?;
+        "and forwarding has ended"
+    };
+    info!("stopped; {end}");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use super::interfaces::{Interfaces, absences};
 use super::metrics::Exporter;
-use super::next_hops::{NEXT_HOP_PATIENCE, destinations};
+use super::next_hops::first_look;
 use super::program::load;
 use super::socket::Socket;
 use super::sweep::Transitions;
@@ -155,10 +155,8 @@ impl Agent {
         // Before anything is loaded: another agent may be listening.
         let socket = Socket::listen(&options.socket).await?;
         let (netlink, mut changes) = Netlink::connect().await?;
-        let destinations = destinations(&desired, &Image::default());
         // Before the maps: an agent that is killed right after its start leaves ways that are known.
-        let look = netlink.look_patiently(&destinations, &mut changes, NEXT_HOP_PATIENCE);
-        let Seen { routes, ways } = look.await?;
+        let Seen { routes, ways } = first_look(&netlink, &desired, &mut changes).await?;
         let interfaces = Interfaces::find(&netlink, &desired).await?;
         let pins = Pins::open(&options.pin_dir)?;
         let new_pins = pins.undo_unless_kept();

@@ -18,7 +18,7 @@ use super::agent::Agent;
 use crate::core::events::of_ways;
 use crate::core::target::{egress, outer_destination};
 use crate::core::way::{Way, Ways, below_vlans};
-use crate::io::netlink::{Changed, Netlink, NetlinkError, Routes, Seen};
+use crate::io::netlink::{Changed, Changes, Netlink, NetlinkError, Routes, Seen};
 
 /// Without a change, routes are read again after so many times what that takes: a path MTU that the
 /// kernel has learnt is no change that it tells.
@@ -26,7 +26,7 @@ const ROUTES_REST: u32 = 50;
 
 /// How long a start waits for next hops that have not answered. One that is there answers within
 /// milliseconds, and one that is not must not keep the others' traffic waiting.
-pub(super) const NEXT_HOP_PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Looks at routes and neighbours, one look at a time.
 #[derive(Debug, Default)]
@@ -146,6 +146,15 @@ async fn look(question: Question) -> Look {
     }
     let seen = netlink.look(&destinations, &known).await;
     Look { destinations, scope, took: begun.elapsed(), seen }
+}
+
+/// The ways to the backends of a configuration, before there are maps.
+pub(super) async fn first_look(
+    netlink: &Netlink,
+    desired: &Desired,
+    changes: &mut Changes,
+) -> Result<Seen, NetlinkError> {
+    netlink.look_patiently(&destinations(desired, &Image::default()), changes, PATIENCE).await
 }
 
 /// The backends of a configuration, and those in the maps that are leaving.

@@ -21,7 +21,7 @@ const NAME: &str = "web.example";
 const PAST: i32 = 2020;
 const FUTURE: i32 = 2199;
 
-/// A response of the health service in its frame: SERVING, and NOT_SERVING.
+/// A response of the health service in its frame: `SERVING`, and `NOT_SERVING`.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
 const NOT_SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 2];
 
