@@ -31,6 +31,7 @@ use crate::core::target::{Ways, keep_leaving, mark_down, mark_in_place, target};
 use crate::core::way::below_vlans;
 use crate::io::bpf::{Attachments, Datapath};
 use crate::io::capabilities;
+use crate::io::clock::precise_ns;
 use crate::io::datapath_log::Forwarding;
 use crate::io::files;
 use crate::io::history::History;
@@ -116,7 +117,7 @@ impl Derived {
         observed: &Image,
     ) -> Result<Self, AgentError> {
         let naming = Arc::new(Naming::of(desired, observed)?);
-        let steering = Steering::adopt(desired, overrides, &naming.ids, observed);
+        let steering = Steering::adopt(desired, overrides, (&naming.ids, observed), precise_ns());
         Ok(Self { steering, naming, ..Self::default() })
     }
 
@@ -319,6 +320,7 @@ impl Agent {
         let Prepared { derived, ops, .. } = prepared;
         self.resting = resting_after(&self.resting, &before, &self.observed, &ops);
         let was = std::mem::replace(&mut self.derived, derived);
+        self.health_pending |= self.derived.steering.is_behind();
         self.raise_all(of_pools(was.effective(), self.derived.effective()));
         if ops.iter().any(|op| matches!(op, Op::PutPool { .. })) {
             self.open_windows(&before);

@@ -12,7 +12,7 @@ mod panic;
 mod ramp;
 mod tiers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::abi::BackendEntry;
 use lb_common::config::{Backend, Desired, Pool, Weight};
@@ -44,27 +44,48 @@ struct Memory {
     tiers: Tiers,
     ramps: Ramps,
     adapted: Adapted,
+    /// Those that took nothing when the agent started, though it knows no reason: they wanted
+    /// nothing, or failed their checks and were only spared, or had not been well for long.
+    quiet: BTreeSet<String>,
 }
 
 impl Steering {
-    /// What the maps of an earlier agent tell: which tier is in use, and how much of its weight each
-    /// backend has. Who is used is what checks believe in the beginning.
-    pub fn adopt(desired: &Desired, overrides: &Overrides, ids: &Ids, observed: &Image) -> Self {
+    /// What the maps of an earlier agent tell: which tier is in use, how much of its weight each
+    /// backend has, and who takes nothing though it could. Who is used is what checks believe in the
+    /// beginning. So the first decision changes nothing, and the next follow on it.
+    pub fn adopt(
+        desired: &Desired,
+        overrides: &Overrides,
+        (ids, observed): (&Ids, &Image),
+        now_ns: u64,
+    ) -> Self {
         let mut steering = Self::default();
         for (name, pool) in &desired.pools {
-            let accepting = pool.backends.iter().filter_map(|(backend, spec)| {
+            let known = pool.backends.iter().filter_map(|(backend, spec)| {
                 let entry = observed.backends.get(&ids.backend(name, backend)?)?;
-                let is_accepting = entry.flags & BackendEntry::ACCEPTS_NEW != 0;
-                let (_, weight) = by_command(name, backend, spec, overrides);
-                is_accepting.then_some((backend, spec.tier, weight, entry))
+                Some((backend, spec, entry))
             });
+            let (accepting, others): (Vec<_>, Vec<_>) =
+                known.partition(|(_, _, entry)| entry.flags & BackendEntry::ACCEPTS_NEW != 0);
             let mut memory = Memory::default();
-            for (backend, tier, weight, entry) in accepting {
-                memory.tiers.adopt(tier);
+            for (backend, spec, entry) in accepting {
+                memory.tiers.adopt(spec.tier);
+                let (_, whole) = by_command(name, backend, spec, overrides);
                 if pool.adapt.is_some() {
-                    memory.adapted.adopt(backend, entry.weight, weight);
+                    memory.adapted.adopt(backend, entry.weight, whole);
+                } else {
+                    let slow_start = pool.failover.slow_start;
+                    memory.ramps.adopt(backend, (entry.weight, whole), slow_start, now_ns);
                 }
             }
+            let is_quiet = |backend: &String, spec: &Backend, entry: &BackendEntry| {
+                let (state, _) = by_command(name, backend, spec, overrides);
+                let is_usable = entry.flags & BackendEntry::USABLE != 0;
+                let is_asked = pool.adapt.is_some_and(|adapt| adapt.report_port.is_some());
+                is_usable && state == State::Active && memory.tiers.would_use(spec.tier, is_asked)
+            };
+            let quiet = others.into_iter().filter(|(name, spec, it)| is_quiet(name, spec, it));
+            memory.quiet = quiet.map(|(name, ..)| name.clone()).collect();
             steering.memories.insert(name.clone(), memory);
         }
         steering
@@ -93,6 +114,7 @@ impl Steering {
                 next_ns: None,
             };
             next.is_behind |= step.hold_panic();
+            next.is_behind |= step.hear_quiet();
             let decided = step.decide(name, overrides);
             next.next_ns = sooner(next.next_ns, step.next_ns);
             next.pools.insert(name.clone(), decided);
@@ -155,7 +177,8 @@ impl Step<'_> {
             }
         }
         let delay = self.pool.failover.failback_delay;
-        let (tier, due_ns) = self.memory.tiers.choose(&backends, delay, self.now_ns);
+        let (tier, due_ns) =
+            self.memory.tiers.choose((&backends, &self.memory.quiet), delay, self.now_ns);
         self.ask_again(due_ns);
         let slow_start = self.pool.failover.slow_start;
         let (ramped, due_ns) =
@@ -177,13 +200,24 @@ impl Step<'_> {
         backends
     }
 
+    /// Whoever took nothing when the agent started does so until it has been heard. Whether any is left.
+    fn hear_quiet(&mut self) -> bool {
+        let Self { memory, known, .. } = self;
+        memory.quiet.retain(|name| {
+            let known = known.get(name.as_str());
+            known.is_some_and(|it| it.condition == Condition::Up && it.answer_ns.is_none())
+        });
+        !memory.quiet.is_empty()
+    }
+
     /// Each backend by command and by its own report, whatever the others do.
     fn on_their_own(&self, pool: &str, overrides: &Overrides) -> EffectivePool {
         let is_asked = self.pool.adapt.is_some_and(|adapt| adapt.report_port.is_some());
         let on_its_own = |(name, backend): (&String, &Backend)| {
             let known = self.known(name);
             let (mut state, mut weight) = by_command(pool, name, backend, overrides);
-            if state == State::Active && is_asked && known.load.wants_none() {
+            let wants_none = known.load.wants_none() || self.memory.quiet.contains(name);
+            if state == State::Active && is_asked && wants_none {
                 (state, weight) = (State::Draining, Weight::ZERO);
             }
             let (condition, usable) = (known.condition, state != State::Drained);

@@ -23,7 +23,8 @@ pub(super) struct Adapted {
 impl Adapted {
     /// A backend had this of its whole weight.
     pub(super) fn adopt(&mut self, backend: &str, weight: u16, whole: Weight) {
-        let percent = u32::from(weight) * 100 / u32::from(whole.value().max(1));
+        let whole = u32::from(whole.value().max(1));
+        let percent = (u32::from(weight) * 100 + whole / 2) / whole;
         let percent = u8::try_from(percent.clamp(1, 100)).unwrap_or(100);
         self.percents.insert(backend.to_owned(), percent);
     }
@@ -48,7 +49,10 @@ impl Adapted {
         let percents = backends.keys().map(|name| {
             let known = known.get(name.as_str()).copied().unwrap_or_default();
             let is = self.percents.get(name).copied().unwrap_or(100);
-            (name.clone(), toward(is, wanted(adapt, known, fastest_ns), adapt.step))
+            // Who has not been heard yet keeps what it has.
+            let heard = known.answer_ns.is_some();
+            let wanted = if heard { wanted(adapt, known, fastest_ns) } else { is };
+            (name.clone(), toward(is, wanted, adapt.step))
         });
         self.percents = percents.collect();
         self.at_ns = Some(now_ns);

@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::EffectivePool;
+use lb_common::config::Weight;
+
+use super::{EffectivePool, share};
 use crate::core::effective::{Effective, State};
 use crate::core::health::{Condition, nanoseconds};
 
@@ -23,6 +25,21 @@ pub(super) struct Ramps {
 }
 
 impl Ramps {
+    /// A backend had this of its whole weight: it goes on from there.
+    pub(super) fn adopt(
+        &mut self,
+        backend: &str,
+        (weight, whole): (u16, Weight),
+        slow_start: Duration,
+        now_ns: u64,
+    ) {
+        let had = |done: &u64| share(whole, percent(*done)).value() <= weight;
+        if let Some(done) = (0..=STEPS).rev().find(had).filter(|done| *done < STEPS) {
+            let since_ns = now_ns.saturating_sub(done * nanoseconds(slow_start) / STEPS);
+            self.since_ns.insert(backend.to_owned(), since_ns);
+        }
+    }
+
     /// Percent of its weight for each backend that has not the whole of it yet, and when the next of
     /// them gets more. `before` is the decision before this one, if there was any.
     pub(super) fn step(
@@ -39,8 +56,7 @@ impl Ramps {
         let mut next_ns = None;
         for (name, since_ns) in &self.since_ns {
             let done = steps(*since_ns).unwrap_or(STEPS);
-            let percent = (done + 1) * 100 / (STEPS + 1);
-            percents.insert(name.clone(), u8::try_from(percent).unwrap_or(100));
+            percents.insert(name.clone(), percent(done));
             next_ns = super::sooner(next_ns, Some(since_ns + (done + 1) * step_ns));
         }
         (percents, next_ns)
@@ -77,6 +93,11 @@ impl Ramps {
         }
         self.since_ns.retain(|name, _| backends.contains_key(name));
     }
+}
+
+/// Percent of its weight that a backend has after so many steps.
+fn percent(done: u64) -> u8 {
+    u8::try_from((done + 1) * 100 / (STEPS + 1)).unwrap_or(100)
 }
 
 /// Whether it takes new flows, or would if its tier were in use.

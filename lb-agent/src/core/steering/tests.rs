@@ -1,5 +1,6 @@
 //! Decisions that follow on decisions, in virtual time.
 
+mod adoption;
 mod recovery;
 
 use super::*;
@@ -36,7 +37,9 @@ impl Life {
     }
 
     fn know(&mut self, backend: &str, edit: impl FnOnce(&mut Known)) -> &mut Self {
-        edit(self.known.entry(backend.to_owned()).or_default());
+        let known = self.known.entry(backend.to_owned()).or_default();
+        known.answer_ns = Some(1_000_000);
+        edit(known);
         self
     }
 
@@ -113,23 +116,6 @@ fn failover_is_at_once_and_failback_waits_without_a_break() {
         "a=active:100 b!=down:0",
         "who is alone waits for nobody"
     );
-}
-
-#[test]
-fn the_tier_in_use_outlives_the_agent() {
-    let life = Life::new("failover: { failback_delay: 60s }", TIERS);
-    let ids = Ids::default().assign(&life.desired).unwrap();
-    let index = ids.backend("web", "b").unwrap();
-    let entry = BackendEntry {
-        flags: BackendEntry::ACCEPTS_NEW | BackendEntry::USABLE,
-        ..BackendEntry::default()
-    };
-    let observed = Image { backends: [(index, entry)].into(), ..Image::default() };
-    let overrides = &life.overrides;
-    let mut next =
-        Life { steering: Steering::adopt(&life.desired, overrides, &ids, &observed), ..life };
-    assert_eq!(next.at(0), "a=standby:0 b=active:100");
-    assert_eq!(next.at(60), "a=active:100 b=standby:0");
 }
 
 #[test]
@@ -304,20 +290,4 @@ fn a_server_at_another_address_starts_slowly() {
     life.at(0);
     assert_eq!(life.is("a", Condition::Unknown, 1).at(1), "a!=waiting:0 b=active:100 c=active:100");
     assert_eq!(life.is("a", Condition::Up, 2).at(2), "a=active:9 b=active:100 c=active:100");
-}
-
-#[test]
-fn an_operators_weight_is_not_taken_for_an_adaptation_by_the_next_agent() {
-    let mut life = Life::new(ADAPT, TIERS);
-    life.command("a", Change::Weight(Weight::new(20))).at(0);
-    let ids = Ids::default().assign(&life.desired).unwrap();
-    let entry = BackendEntry {
-        flags: BackendEntry::ACCEPTS_NEW | BackendEntry::USABLE,
-        weight: 20,
-        ..BackendEntry::default()
-    };
-    let observed =
-        Image { backends: [(ids.backend("web", "a").unwrap(), entry)].into(), ..Image::default() };
-    life.steering = Steering::adopt(&life.desired, &life.overrides, &ids, &observed);
-    assert_eq!(life.at(1), "a=active:20 b=standby:0");
 }

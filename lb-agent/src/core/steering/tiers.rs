@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{EffectivePool, candidates};
+use super::EffectivePool;
 use crate::core::effective::{Effective, State};
 use crate::core::health::nanoseconds;
 
@@ -23,14 +23,21 @@ impl Tiers {
         self.current = Some(self.current.map_or(tier, |current| current.min(tier)));
     }
 
-    /// The tier to use, if anybody can take traffic; and when time alone would make it another.
+    /// Whether a backend of this tier would take traffic if it could. One of the tier in use does, if
+    /// it does not decide for itself.
+    pub(super) fn would_use(&self, tier: u8, decides: bool) -> bool {
+        self.current.map_or(decides, |current| tier < current || decides && tier == current)
+    }
+
+    /// The tier to use, if anybody can take traffic; and when time alone would make it another. For
+    /// who is `quiet` no tier is left.
     pub(super) fn choose(
         &mut self,
-        backends: &EffectivePool,
+        (backends, quiet): (&EffectivePool, &BTreeSet<String>),
         delay: Duration,
         now_ns: u64,
     ) -> (Option<u8>, Option<u64>) {
-        let tiers = tiers(backends);
+        let tiers = tiers(backends, quiet);
         let Some(lowest) = tiers.first().copied() else { return (None, None) };
         let current = self.current.filter(|current| tiers.contains(current));
         let is_waiting = |tier: u8| {
@@ -56,11 +63,17 @@ impl Tiers {
     }
 }
 
-/// The tiers that can take traffic: by those who pass their checks, if there are any.
-fn tiers(backends: &EffectivePool) -> BTreeSet<u8> {
-    let of = |backends: &mut dyn Iterator<Item = &Effective>| -> BTreeSet<u8> {
-        backends.map(|backend| backend.tier).collect()
-    };
-    let sound = of(&mut candidates(backends).filter(|backend| !backend.spared));
-    if sound.is_empty() { of(&mut candidates(backends)) } else { sound }
+/// The tiers that can take traffic: by those who pass their checks, or else by those who are thought
+/// to, or else by all.
+fn tiers(backends: &EffectivePool, quiet: &BTreeSet<String>) -> BTreeSet<u8> {
+    let can = || backends.iter().filter(|(_, backend)| backend.state == State::Active);
+    let thought_sound = || can().filter(|(_, backend)| !backend.spared);
+    let sound = of(thought_sound().filter(|(name, _)| !quiet.contains(*name)));
+    let thought_sound = of(thought_sound());
+    let any = [sound, thought_sound].into_iter().find(|tiers| !tiers.is_empty());
+    any.unwrap_or_else(|| of(can()))
+}
+
+fn of<'a>(backends: impl Iterator<Item = (&'a String, &'a Effective)>) -> BTreeSet<u8> {
+    backends.map(|(_, backend)| backend.tier).collect()
 }
