@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks to its user")]
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -172,10 +172,9 @@ fn execute(command: Command) -> Result<(), AgentError> {
         }
         Command::Origin(command) => origin_command(command),
         Command::Openapi => {
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&api_server::openapi()).unwrap_or_default()
-            );
+            let document = serde_json::to_string_pretty(&api_server::openapi()).unwrap_or_default();
+            // Whoever has closed the pipe has read enough.
+            let _ = writeln!(std::io::stdout(), "{document}");
             Ok(())
         }
     }

@@ -67,7 +67,7 @@ metrics! {
     BackendActive = Gauge, "lb_backend_active", ["pool", "backend"], "1 if a backend takes new flows.";
     BackendWeight = Gauge, "lb_backend_weight", ["pool", "backend"], "Weight in force, 0 while drained.";
     BackendFlows = Gauge, "lb_backend_flows", ["pool", "backend"], "Flows pinned to a backend, as the last sweep found them.";
-    Checks = Counter, "lb_checks", ["pool", "backend", "result"], "Results of checks (passed or failed) since the agent started or the check changed.";
+    Checks = Counter, "lb_checks", ["pool", "backend", "result"], "Results of checks (passed, failed, or `not_made`: nobody could be asked) since the agent started or the check changed.";
     CheckDuration = Gauge, "lb_check_duration_seconds", ["pool", "backend"], "How long the last check took.";
     PinsUsed = Gauge, "lb_pins_used", [], "Flows that are pinned, as the last sweep found them.";
     PinsCapacity = Gauge, "lb_pins_capacity", [], "Pins there is room for.";

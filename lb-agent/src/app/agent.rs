@@ -221,7 +221,8 @@ impl Agent {
         let configuration = text_hash(&self.text);
         // The file changed while no agent ran, or this is the first configuration ever.
         let changed = stored.configuration != configuration || stored.overrides != overrides;
-        let generation = stored.generation + u64::from(changed);
+        // A state that was lost does not begin the count anew: the history goes by it.
+        let generation = stored.generation.max(self.history.newest()) + u64::from(changed);
         let prepared = self.prepare_anew(&overrides, &self.ways, &interfaces.indices())?;
         // The maps may hold what this configuration has no use for, as long as they are not written.
         let next = prepared.settings;
@@ -263,6 +264,8 @@ impl Agent {
         if state != self.state {
             self.state_file.store(&state)?;
             self.state = state;
+            let overrides = &self.state.overrides;
+            self.drains.retain(|pool, backend| overrides.of(pool, backend).drain.is_some());
         }
         Ok(())
     }

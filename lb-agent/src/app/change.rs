@@ -19,7 +19,7 @@ use super::metrics::Address;
 use super::next_hops::destinations;
 use super::program::Programs;
 use super::{AgentError, events, flows, health, history, views};
-use crate::core::diff::diff;
+use crate::core::diff::{diff, note_forgotten};
 use crate::core::events::{of_override, of_overrides};
 use crate::core::health::Checks;
 use crate::core::moves::{Moved, moved};
@@ -77,7 +77,7 @@ impl Agent {
                 self.raise_configured(EventKind::ConfigReloaded, before, changes);
             }
             Err(error) => {
-                self.reload_failure = Some(error.to_string());
+                self.reload_failure = Some(events::brief(&error.to_string()));
                 self.raise_refused(events::with_causes(&error));
             }
         }
@@ -98,6 +98,7 @@ impl Agent {
     pub(super) fn moves(&self, moved: &[Moved]) -> Vec<Move> {
         let to_move = |moved: &Moved| Move {
             pool: moved.pool.clone(),
+            service: moved.service.clone(),
             share: moved.share(),
             keeps_flows: moved.keeps_flows,
             flows_pinned: flows::flows_of_pool(self, &moved.pool),
@@ -150,7 +151,8 @@ impl Agent {
         self.expect_generation(request)?;
         let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
         let considered = self.consider(&desired).await.map_err(refused)?;
-        let changes = diff(&self.desired, &desired);
+        let mut changes = diff(&self.desired, &desired);
+        note_forgotten(&mut changes, &self.state.overrides);
         let moves = self.moves(&self.moved(&desired, &considered));
         views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: false })
     }
@@ -228,7 +230,8 @@ impl Agent {
         source: Source,
     ) -> Result<Vec<Change>, AgentError> {
         let Considered { interfaces, seen, overrides, checks, address, prepared } = considered;
-        let changes = diff(&self.desired, &desired);
+        let mut changes = diff(&self.desired, &desired);
+        note_forgotten(&mut changes, &self.state.overrides);
         let is_new = text != self.text;
         let is_changed = !changes.is_empty() || overrides != self.state.overrides;
         let next = prepared.settings;
@@ -304,8 +307,8 @@ impl Agent {
 fn limit_moves(moved: &[Moved], max_percent: u8) -> Result<(), AgentError> {
     let most = moved.iter().max_by_key(|moved| moved.percent());
     most.filter(|most| most.percent() > max_percent).map_or(Ok(()), |most| {
-        let (pool, percent) = (most.pool.clone(), most.percent());
-        Err(AgentError::MovesTooMuch { pool, percent, max_percent })
+        let (pool, service, percent) = (most.pool.clone(), most.service.clone(), most.percent());
+        Err(AgentError::MovesTooMuch { pool, service, percent, max_percent })
     })
 }
 

@@ -7,7 +7,7 @@ use lb_common::api::{DrainRequest, DrainStatus};
 use tracing::error;
 
 use super::agent::Agent;
-use super::views::rfc3339;
+use super::views::{self, rfc3339};
 use crate::core::drain::Drain;
 use crate::core::events::of_drained;
 use crate::core::overrides::Change;
@@ -15,17 +15,23 @@ use crate::io::api_server::Answer;
 use crate::io::clock;
 
 impl Agent {
-    /// Begins a drain; one under way keeps its beginning, and without another its deadline.
+    /// Begins a drain; one under way keeps its beginning, without another its deadline, and the force
+    /// that was ordered. One whose flows were ended stays as it is: they are not to come back.
     pub(super) fn drain(&mut self, pool: &str, name: &str, request: &DrainRequest) -> Answer {
+        if request.force_at_deadline && request.deadline_s.is_none() {
+            let title = "force_at_deadline without deadline_s: there is no deadline to force it at";
+            return Err(views::problem("invalid_request", 400, title));
+        }
         let now_s = now_s();
         let under_way = self.state.overrides.of(pool, name).drain;
         let since_s = under_way.map_or(now_s, |drain| drain.since_s);
         let drain = match (under_way, request.deadline_s) {
             (Some(drain), None) => drain,
+            (Some(drain), Some(_)) if drain.forced => drain,
             (_, deadline_s) => Drain {
                 since_s,
                 deadline_s: deadline_s.map(|seconds| now_s.saturating_add(seconds)),
-                force: request.force_at_deadline,
+                force: request.force_at_deadline || under_way.is_some_and(|drain| drain.force),
                 forced: false,
             },
         };

@@ -40,11 +40,14 @@ pub enum AgentError {
     },
     /// More of a pool's hash space would move than may.
     #[error(
-        "{percent} % of the hash space of pool {pool} would move, and at most {max_percent} % may"
+        "{percent} % of the hash space of pool {pool} would move{to_another}, and at most {max_percent} % may",
+        to_another = to_another(.service.as_deref())
     )]
     MovesTooMuch {
         /// The pool, or the one of several in which most would.
         pool: String,
+        /// The service that goes to another pool with it.
+        service: Option<String>,
         /// How much.
         percent: u8,
         /// How much may.
@@ -180,4 +183,8 @@ const fn pins_exit_code(error: &PinError) -> u8 {
         | PinError::Inspect { .. }
         | PinError::Io { .. } => 1,
     }
+}
+
+fn to_another(service: Option<&str>) -> String {
+    service.map_or_else(String::new, |service| format!(", since service {service} leaves it"))
 }

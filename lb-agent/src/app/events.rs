@@ -69,13 +69,22 @@ fn log(occurrence: &Occurrence, generation: u64) {
 
 /// An error with its causes, in one line.
 pub(super) fn with_causes(error: &AgentError) -> String {
-    let mut text = error.to_string();
+    let mut text = brief(&error.to_string());
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
     }
     text
+}
+
+/// The first of many mistakes, in one line: a file may have thousands of them.
+pub(super) fn brief(text: &str) -> String {
+    let mut lines = text.lines();
+    let first: Vec<_> = lines.by_ref().take(MISTAKES).collect();
+    let more = lines.count();
+    let text = first.join("; ");
+    if more > 0 { format!("{text}; {more} more") } else { text }
 }
 
 /// What a problem says, in one line.

@@ -6,10 +6,10 @@ mod views;
 use std::time::Duration;
 
 use lb_common::config::Desired;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::agent::Agent;
-use crate::core::events::{of_health, of_reported};
+use crate::core::events::{of_health, of_made_again, of_not_made, of_reported};
 use crate::core::health::{Checks, Probe, ProbeId, believed};
 use crate::core::naming::Naming;
 use crate::core::overrides::Overrides;
@@ -113,15 +113,17 @@ impl Agent {
         let reported = self.health.take_reported();
         self.health_pending |= !reported.is_empty();
         self.raise_all(reported.iter().map(of_reported));
+        let again = self.health.take_made_again();
+        self.raise_all(again.iter().map(|(pool, backend)| of_made_again(pool, backend)));
         self.apply_health();
     }
 
     /// Nobody was asked: said once, and shown for as long as it lasts.
     fn miss(&mut self, id: ProbeId, not_asked: &NotAsked, now_ns: u64) {
         let reason = not_asked.to_string();
-        if let Some((pool, backend)) = self.health.miss(id, &reason, now_ns) {
-            warn!(backend = format!("{pool}/{backend}"), reason, "a check could not be made");
-        }
+        let missed = self.health.miss(id, &reason, now_ns);
+        let told = missed.map(|(pool, backend)| of_not_made(pool, backend, &reason));
+        self.raise_all(told);
     }
 
     /// Brings the maps in line with what is known of the backends, if they are not. What fails is

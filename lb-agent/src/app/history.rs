@@ -1,6 +1,6 @@
 //! What was in force: kept with each configuration, and shown.
 
-use lb_common::api::{ConfigText, ConfigVersion};
+use lb_common::api::{ConfigText, ConfigVersion, Problem};
 use tracing::warn;
 
 use super::agent::{Agent, text_hash, time_of_day};
@@ -64,10 +64,14 @@ pub(super) fn list(agent: &Agent) -> Answer {
     let mut versions = Vec::new();
     for generation in agent.history.generations().map_err(|error| unreadable(&error))?.iter().rev()
     {
-        let Some(version) =
-            agent.history.version(*generation).map_err(|error| unreadable(&error))?
-        else {
-            continue;
+        let version = match agent.history.version(*generation) {
+            Ok(Some(version)) => version,
+            Ok(None) => continue,
+            Err(error) => {
+                // One that is spoilt must not hide the others.
+                warn!(error = &error as &dyn std::error::Error, "a kept configuration is left out");
+                continue;
+            }
         };
         // The newest of several with the same text.
         let is_running = text_hash(&version.text) == agent.state.configuration
@@ -94,6 +98,7 @@ pub(super) fn show(agent: &Agent, generation: u64) -> Answer {
     views::item(agent, "Config", ConfigText { file, text: version.text })
 }
 
-fn unreadable(error: &HistoryError) -> lb_common::api::Problem {
-    views::problem("internal", 500, error.to_string())
+fn unreadable(error: &HistoryError) -> Problem {
+    let detail = std::error::Error::source(error).map(ToString::to_string);
+    Problem { detail, ..views::problem("internal", 500, error.to_string()) }
 }

@@ -171,6 +171,7 @@ fn check_sample(checked: &Checked) -> CheckSample {
         is_up: checked.machine.condition() == Condition::Up,
         passed: checked.passed,
         failed: checked.failed,
+        not_made: checked.not_made,
         took_s,
     }
 }

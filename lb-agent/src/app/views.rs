@@ -108,7 +108,7 @@ fn warnings(agent: &Agent) -> Vec<String> {
         let spared = health::spared(agent, pool);
         if spared > 0 {
             warnings.push(format!(
-                "pool {pool}: {spared} backends fail their checks and are used, since no more than {} % may be out",
+                "pool {pool}: {spared} of its backends failed and are used all the same, since no more than {} % may be out",
                 spec.failover.max_ejected
             ));
         }

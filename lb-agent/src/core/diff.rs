@@ -1,5 +1,7 @@
 //! What differs between two configurations, in the operator's words.
 
+mod policy;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
@@ -8,6 +10,8 @@ use lb_common::config::{
     Backend, Desired, Encapsulation, Icmp, Interface, Mode, Node, Pool, Prefix, Scheduler,
     ServerId, Service,
 };
+
+use super::overrides::{Override, Overrides};
 
 /// Everything that differs from `before` to `after`: what comes first, then what goes.
 pub fn diff(before: &Desired, after: &Desired) -> Vec<Change> {
@@ -34,6 +38,22 @@ pub fn diff(before: &Desired, after: &Desired) -> Vec<Change> {
     // Stable: inside each kind the order above stays.
     changes.sort_by_key(|change| change.kind == ChangeKind::Remove);
     changes
+}
+
+/// Says of the backends that go which commands on them are forgotten.
+pub fn note_forgotten(changes: &mut [Change], overrides: &Overrides) {
+    let gone = changes.iter_mut().filter(|change| change.kind == ChangeKind::Remove);
+    for change in gone {
+        let name = change.object.strip_prefix("backend ").and_then(|name| name.split_once('/'));
+        let Some((pool, backend)) = name else { continue };
+        let Override { weight, drain } = overrides.of(pool, backend);
+        let weight = weight.map(|weight| format!("weight {weight}"));
+        let drain = drain.map(|_| "drain".to_owned());
+        let commands: Vec<_> = weight.into_iter().chain(drain).collect();
+        if !commands.is_empty() {
+            change.detail = format!("with what was ordered: {}", commands.join(", "));
+        }
+    }
 }
 
 fn interfaces(desired: &Desired) -> BTreeMap<String, Interface> {
@@ -143,15 +163,9 @@ fn pool(before: &Pool, after: &Pool) -> Vec<String> {
     details.note("flow_idle_timeout", &before.flow_idle_timeout, &after.flow_idle_timeout);
     details.note("udp_idle_timeout", &before.udp_idle_timeout, &after.udp_idle_timeout);
     details.note("quic", &before.quic, &after.quic);
-    if before.health != after.health {
-        details.0.push("health".to_owned());
-    }
-    if before.failover != after.failover {
-        details.0.push("failover".to_owned());
-    }
-    if before.adapt != after.adapt {
-        details.0.push("adapt".to_owned());
-    }
+    policy::health(&mut details, before.health.as_ref(), after.health.as_ref());
+    policy::failover(&mut details, &before.failover, &after.failover);
+    policy::adapt(&mut details, before.adapt.as_ref(), after.adapt.as_ref());
     details.0
 }
 

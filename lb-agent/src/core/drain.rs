@@ -110,9 +110,13 @@ impl Progress {
         self.quiet >= QUIET_LOOKS
     }
 
-    /// Flows that are left, as far as they have shown themselves.
-    pub const fn flows(&self) -> u64 {
-        self.flows
+    /// Flows that are left, as far as they have shown themselves; `None` if nobody has looked.
+    pub fn flows(&self) -> Option<u64> {
+        self.is_seen().then_some(self.flows)
+    }
+
+    const fn is_seen(&self) -> bool {
+        self.seen_ns > 0
     }
 
     /// Flows that ended per second since there were most.
@@ -133,6 +137,9 @@ impl Progress {
         reason = "an estimate in whole seconds, and no negative one"
     )]
     pub fn left_s(&self) -> Option<u64> {
+        if !self.is_seen() {
+            return None;
+        }
         let window_s = self
             .closes_ns
             .map_or(0, |closes_ns| closes_ns.saturating_sub(self.seen_ns).div_ceil(1_000_000_000));
@@ -169,6 +176,11 @@ impl Drains {
             self.0.insert(key, progress);
         }
         done
+    }
+
+    /// Forgets those that are none any more: the same backend drained again is another drain.
+    pub fn retain(&mut self, is_one: impl Fn(&str, &str) -> bool) {
+        self.0.retain(|(pool, backend), _| is_one(pool, backend));
     }
 
     /// What is known of one; nothing yet if no sweep has seen it.

@@ -70,6 +70,17 @@ pub fn of_health(transition: &Transition) -> Occurrence {
     Occurrence::new(kind, object_of(pool, backend), reason).between(&from.name(), &to.name())
 }
 
+/// A check that cannot be made.
+pub fn of_not_made(pool: &str, backend: &str, reason: &str) -> Occurrence {
+    Occurrence::new(EventKind::CheckNotMade, object_of(pool, backend), reason)
+}
+
+/// Checks of a backend that are made again.
+pub fn of_made_again(pool: &str, backend: &str) -> Occurrence {
+    let reason = "somebody could be asked";
+    Occurrence::new(EventKind::CheckMadeAgain, object_of(pool, backend), reason)
+}
+
 /// A server that has changed its mind on new flows.
 pub fn of_reported(reported: &Reported) -> Occurrence {
     let Reported { pool, backend, wants_none } = reported;

@@ -8,7 +8,7 @@ mod damping;
 mod machine;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lb_common::abi::BackendEntry;
@@ -117,7 +117,7 @@ impl Conditions {
 }
 
 /// What the maps say of the backends of a configuration: those that are used, at the address that they
-/// have there, are up, unless the agent starts and their pool says that nobody is before its first
+/// have there, are up, and so are those of another name at an address that their pool uses, unless the agent starts and their pool says that nobody is before its first
 /// result. Of all others nothing is known, so that one result decides, and nothing is
 /// sent to them before.
 pub fn believed<'a>(
@@ -132,13 +132,17 @@ pub fn believed<'a>(
         };
         spec.backends.iter().map(of_backend)
     });
+    let used = observed.backends.values().filter(|it| it.flags & BackendEntry::USABLE != 0);
+    let used: BTreeSet<_> =
+        used.map(|entry| (u32::from(entry.pool), outer_destination(entry))).collect();
     let condition = |pool, name, address, at_start| {
         let entry = ids.backend(pool, name).and_then(|index| observed.backends.get(&index));
-        let is_used = |entry: &BackendEntry| {
-            entry.flags & BackendEntry::USABLE != 0 && outer_destination(entry) == address
+        let is_used = match entry.filter(|entry| outer_destination(entry) == address) {
+            Some(entry) => entry.flags & BackendEntry::USABLE != 0,
+            None => ids.pool(pool).is_some_and(|pool| used.contains(&(pool, address))),
         };
         let adopts = !is_start || at_start == AtStart::Adopt;
-        if adopts && entry.is_some_and(is_used) { Condition::Up } else { Condition::Unknown }
+        if adopts && is_used { Condition::Up } else { Condition::Unknown }
     };
     let known =
         |(pool, name, address, at_start)| (pool, name, condition(pool, name, address, at_start));

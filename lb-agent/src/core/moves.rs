@@ -14,8 +14,10 @@ use super::tables::Tables;
 /// What moves in one pool.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Moved {
-    /// The pool.
+    /// The pool; of a service, the one that it leaves.
     pub pool: String,
+    /// The service that goes to another pool as a whole.
+    pub service: Option<String>,
     /// Slots whose new flows another backend takes, or none any more.
     pub slots: u32,
     /// Slots in all.
@@ -37,7 +39,8 @@ impl Moved {
     }
 }
 
-/// What moves from one configuration to another, in pools that are in both and of which anything does.
+/// What moves from one configuration to another: in pools that are in both and of which anything does,
+/// and with services that are in both and have another pool.
 pub fn moved(before: (&Desired, &Tables), after: (&Desired, &Tables)) -> Vec<Moved> {
     let both = before.0.pools.iter().filter_map(|(name, old)| {
         let new = after.0.pools.get(name)?;
@@ -62,9 +65,22 @@ pub fn moved(before: (&Desired, &Tables), after: (&Desired, &Tables)) -> Vec<Mov
             of_slots
         };
         let keeps_flows = same_slots && !new.flow_idle_timeout.is_zero();
-        Moved { pool: name.clone(), slots, of_slots, keeps_flows }
+        Moved { pool: name.clone(), service: None, slots, of_slots, keeps_flows }
     };
-    both.map(in_pool).filter(|moved| moved.slots > 0).collect()
+    let in_pools = both.map(in_pool).filter(|moved| moved.slots > 0);
+    in_pools.chain(services(before.0, after.0)).collect()
+}
+
+/// The services that go to other pools: those share no slots, and no pin of the one is the other's.
+fn services(before: &Desired, after: &Desired) -> impl Iterator<Item = Moved> {
+    let both = before.services.iter().filter_map(|(name, old)| {
+        let new = after.services.get(name)?;
+        (new.pool != old.pool).then_some((name, &old.pool))
+    });
+    both.map(|(name, pool)| {
+        let (service, pool) = (Some(name.clone()), pool.clone());
+        Moved { pool, service, slots: 1, of_slots: 1, keeps_flows: false }
+    })
 }
 
 fn by_client(pool: &Pool) -> bool {

@@ -2,10 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+const NEW_FILE_MODE: u32 = 0o600;
 
 /// A file could not be read or replaced.
 #[derive(Debug, Error)]
@@ -33,7 +35,7 @@ pub fn read(path: &Path) -> Result<String, FileError> {
 }
 
 /// Replaces a file: the text goes to a file beside it, to the disk, and then takes its name. Owner
-/// and mode stay; of a symbolic link, the file it leads to is replaced.
+/// and mode stay, and a new file is its owner's alone; of a symbolic link, the file it leads to is replaced.
 ///
 /// # Errors
 /// It cannot be written; the old file is then as it was.
@@ -66,7 +68,13 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn write_beside(temporary: &Path, path: &Path, text: &str) -> io::Result<()> {
-    let mut file = File::create(temporary)?;
+    // Of a file that is new, nobody else is to read what is in it.
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(NEW_FILE_MODE)
+        .open(temporary)?;
     if let Ok(old) = fs::metadata(path) {
         let new = file.metadata()?;
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {

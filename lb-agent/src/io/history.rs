@@ -5,12 +5,16 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::files::{self, FileError};
+
+/// Configurations may have secrets in them: the hash seed, the environment of commands.
+const DIRECTORY_MODE: u32 = 0o700;
 
 /// How many are kept.
 pub const KEPT: usize = 32;
@@ -68,7 +72,9 @@ impl History {
             let path = path.to_owned();
             move |source| FileError { operation, path, source }
         };
-        fs::create_dir_all(&self.dir).map_err(failed("create", &self.dir))?;
+        let mut made = fs::DirBuilder::new();
+        made.recursive(true).mode(DIRECTORY_MODE);
+        made.create(&self.dir).map_err(failed("create", &self.dir))?;
         let path = self.path(version.generation);
         let text = serde_json::to_string_pretty(version)
             .map_err(|source| HistoryError::Malformed { path: path.clone(), source })?;
@@ -99,6 +105,11 @@ impl History {
         }
         generations.sort_unstable();
         Ok(generations)
+    }
+
+    /// The last of them; 0 if there is none, or none that can be read.
+    pub fn newest(&self) -> u64 {
+        self.generations().ok().and_then(|all| all.last().copied()).unwrap_or(0)
     }
 
     /// One of them; `None` if it is not kept.

@@ -83,6 +83,8 @@ pub struct CheckSample {
     pub passed: u64,
     /// Results that did not.
     pub failed: u64,
+    /// Probes that could not be asked.
+    pub not_made: u64,
     /// How long the last took.
     pub took_s: Option<f64>,
 }
@@ -274,10 +276,13 @@ impl Family<'_> {
 
     fn checks(&mut self, backends: &[BackendSample]) -> fmt::Result {
         for backend in backends {
-            let Some(CheckSample { passed, failed, .. }) = backend.checks else { continue };
+            let Some(CheckSample { passed, failed, not_made, .. }) = backend.checks else {
+                continue;
+            };
             let [pool, name] = backend.labels();
             self.add(&[pool, name, ("result", "passed")], passed)?;
             self.add(&[pool, name, ("result", "failed")], failed)?;
+            self.add(&[pool, name, ("result", "not_made")], not_made)?;
         }
         Ok(())
     }

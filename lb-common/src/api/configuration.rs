@@ -59,15 +59,18 @@ pub struct ConfigDiff {
     pub applied: bool,
 }
 
-/// The part of a pool's hash space that moves.
+/// The part of a pool's hash space that moves, or a service that goes to another pool.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Move {
-    /// The pool.
+    /// The pool; of a service, the one that it leaves.
     pub pool: String,
+    /// The service that goes to another pool as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// Share of it whose new flows another backend takes, or none any more, 0..=1.
     pub share: f64,
     /// Whether flows of before stay on their backends. Not if `table_slots` or the hash of the
-    /// scheduler changes, or if the pool's idle time-out is 0.
+    /// scheduler changes, if the pool's idle time-out is 0, or if a service goes to another pool.
     pub keeps_flows: bool,
     /// Flows of the pool that are pinned now. At rest none are, and nobody counts the others.
     pub flows_pinned: u64,

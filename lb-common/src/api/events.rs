@@ -84,6 +84,8 @@ kinds! {
     ConfigRefused = Error, "config_refused", "A configuration was refused; the running one stays.";
     BackendUp = Ok, "backend_up", "A backend passes its checks; the reason is what the last one said.";
     BackendDown = Warning, "backend_down", "A backend fails its checks; the reason is what the last one said.";
+    CheckNotMade = Warning, "check_not_made", "A check of a backend cannot be made; what was known of it stays.";
+    CheckMadeAgain = Ok, "check_made_again", "The checks of a backend are made again.";
     PanicBegun = Warning, "panic_begun", "So few backends of a pool are up that its checks are not believed.";
     PanicEnded = Ok, "panic_ended", "The checks of a pool are believed again.";
     EjectionCapped = Warning, "ejection_capped", "So many backends of a pool are out that others that fail their checks stay in use, as `max_ejected` says.";

@@ -227,8 +227,9 @@ pub struct DrainStatus {
     pub deadline: Option<String>,
     /// Whether the flows that are left then are ended.
     pub force_at_deadline: bool,
-    /// Flows that are left, as far as they have shown themselves since the drain began.
-    pub flows_left: u64,
+    /// Flows that are left, as far as they have shown themselves since the drain began; null until
+    /// they have been counted, a second or two after it began or the agent started.
+    pub flows_left: Option<u64>,
     /// Flows that ended per second since there were most.
     pub flows_ended_per_s: f64,
     /// When it is done if flows go on ending as they did, RFC 3339; null if nobody can tell.

@@ -65,7 +65,7 @@ fn desired(host: &dyn Host, file: &ConfigFile, findings: &mut Findings) -> Optio
     let pools = pools::pools(host, file, findings);
     let services = services::services(file, findings);
     if let (Some(pools), Some(services)) = (&pools, &services) {
-        health::tunnels(file, pools, services, findings);
+        health::questions(file, pools, services, findings);
     }
     Some(Desired {
         node: node?,

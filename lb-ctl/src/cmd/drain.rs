@@ -28,7 +28,8 @@ pub(super) fn drain(context: &Context<'_>, drain: &Drain) -> Result<Exit, CtlErr
     let Drain { backend, deadline, force_at_deadline, wait } = drain;
     let path = format!("/v1/backends/{backend}/drain");
     let request = DrainRequest {
-        deadline_s: deadline.map(|deadline| deadline.as_secs().max(1)),
+        deadline_s: deadline
+            .map(|deadline| deadline.as_secs() + u64::from(deadline.subsec_nanos() > 0)),
         force_at_deadline: *force_at_deadline,
     };
     let begun: Document<Item<Backend>> = if request == DrainRequest::default() {
@@ -84,11 +85,9 @@ impl<'a> Waiting<'a> {
                     self.bar.finish_and_clear();
                     return Ok(last);
                 }
-                "overdue" if !drain.force_at_deadline => {
-                    return Err(CtlError::DrainOverdue {
-                        backend: backend(),
-                        flows: drain.flows_left,
-                    });
+                "overdue" if !drain.force_at_deadline && drain.flows_left.is_some() => {
+                    let flows = drain.flows_left.unwrap_or_default();
+                    return Err(CtlError::DrainOverdue { backend: backend(), flows });
                 }
                 // By force it ends within a moment.
                 _ => self.tell(drain),
@@ -122,9 +121,11 @@ impl<'a> Waiting<'a> {
 
     #[expect(clippy::disallowed_methods, reason = "this is the edge, and somebody watches it")]
     fn tell(&mut self, drain: &DrainStatus) {
-        let most = self.bar.length().unwrap_or(0).max(drain.flows_left);
-        self.bar.set_length(most);
-        self.bar.set_position(most - drain.flows_left);
+        if let Some(left) = drain.flows_left {
+            let most = self.bar.length().unwrap_or(0).max(left);
+            self.bar.set_length(most);
+            self.bar.set_position(most - left);
+        }
         self.bar.set_message(render::drain_words(drain));
         let is_due = self.told.is_none_or(|told| told.elapsed() >= TELL);
         if self.bar.is_hidden() && is_due {

@@ -54,19 +54,25 @@ impl View for Item<Backend> {
 
 /// What a change has made of a backend, in one line.
 pub(crate) fn change_line(backend: &Backend, palette: Palette) -> String {
+    let drain = backend.drain.iter().map(|drain| format!("; {}", drain_words(drain)));
     format!(
-        "{} is {}: weight {}, {} of new flows",
+        "{} is {}: weight {}, {} of new flows{}",
         name(backend),
         palette.paint(tone(&backend.state), &backend.state),
         weight(backend),
-        share(backend.share)
+        share(backend.share),
+        drain.collect::<String>()
     )
 }
 
 /// How far a drain is, in a few words.
 pub(crate) fn drain_words(drain: &DrainStatus) -> String {
-    let flows = format!("{} left", flows(drain.flows_left));
-    match (drain.state.as_str(), &drain.estimated_end) {
+    let flows = drain.flows_left.map_or_else(
+        || "flows are being counted".to_owned(),
+        |left| format!("{} left", flows(left)),
+    );
+    let end = drain.estimated_end.as_ref().filter(|_| drain.flows_left.is_some());
+    match (drain.state.as_str(), end) {
         ("done", _) => "done: nothing leads to it any more".to_owned(),
         ("forced", _) => "done by force: the flows left at the deadline were ended".to_owned(),
         ("overdue", _) => format!("{flows}, and the deadline has passed"),

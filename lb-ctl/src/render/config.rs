@@ -97,7 +97,7 @@ pub(crate) fn plan_text(plan: &ConfigDiff, generation: u64, palette: Palette) ->
     )
 }
 
-/// What moves, a line for each pool.
+/// What moves, a line for each pool, and for each service that goes to another.
 fn moves_text(moves: &[Move]) -> String {
     let line = |moved: &Move| {
         let fate = if moved.keeps_flows {
@@ -109,7 +109,11 @@ fn moves_text(moves: &[Move]) -> String {
             0 => String::new(),
             flows => format!(" ({} pinned now)", count(flows)),
         };
-        format!("{} of pool {} moves; {fate}{pinned}.\n", share(moved.share), moved.pool)
+        let what = match &moved.service {
+            None => format!("{} of pool {} moves", share(moved.share), moved.pool),
+            Some(service) => format!("service {service} leaves pool {}", moved.pool),
+        };
+        format!("{what}; {fate}{pinned}.\n")
     };
     moves.iter().map(line).collect()
 }

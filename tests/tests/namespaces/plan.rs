@@ -47,6 +47,39 @@ fn a_plan_says_what_share_of_the_hash_space_moves_and_refuses_too_much() -> Resu
 
         agent.ctl(&["config", "apply", "--yes", "--max-moved", "70", &two_go])?;
         ensure!(weights(&agent)? == [0, 0, WEIGHT], "{:?}", weights(&agent));
+
+        // The same backends under another name of the pool: no flow would find them again.
+        let renamed = web([0, 0, WEIGHT]).replace("pool: web", "pool: shop");
+        let renamed = file(topology, &renamed.replacen("- name: web\n", "- name: shop\n", 1))?;
+        let refused = agent.files.ctl(&["config", "apply", "--yes", &renamed])?;
+        let refused = refused.with_code(CONFLICT)?;
+        ensure!(refused.stderr.contains("since service web leaves it"), "{refused:?}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_state_that_was_lost_leaves_the_history_in_order() -> Result<()> {
+    on_topology("lost-state", |topology| {
+        let mut agent = topology.start_agent(&web(EQUAL))?;
+        for weight in [50, 60] {
+            let next = file(topology, &web([WEIGHT, WEIGHT, weight]))?;
+            agent.ctl(&["config", "apply", "--yes", &next])?;
+        }
+        let generation = agent.generation()?;
+        agent.stop()?;
+        // As the agent's own advice has it for one that is damaged; and a version is spoilt too.
+        fs::remove_file(agent.files.state_dir.join("state.json"))?;
+        fs::write(agent.files.state_dir.join("history/1.json"), "{")?;
+
+        let agent = topology.start_agent_with(agent.files.clone())?;
+        ensure!(agent.generation()? > generation, "generations begin anew");
+        let next = file(topology, &web([WEIGHT, WEIGHT, 70]))?;
+        agent.ctl(&["config", "apply", "--yes", &next])?;
+        let history = agent.files.ctl_json(&["config", "history"])?;
+        ensure!(history.pointer("/items/0/running") == Some(&true.into()), "{history}");
+        agent.ctl(&["config", "rollback", "--yes"])?;
+        ensure!(weights(&agent)? == [WEIGHT, WEIGHT, 60], "{:?}", weights(&agent));
         Ok(())
     })
 }

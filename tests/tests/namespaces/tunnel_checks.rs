@@ -306,7 +306,12 @@ fn probes_that_would_travel_bare_are_not_sent_and_decide_nothing() -> Result<()>
         topology.balancer.ip(&format!("addr add {VIP_V4}/32 dev lo\n"))?;
         wait_for_nobody_asked(&agent, "is an address of this machine")?;
         topology.balancer.ip(&format!("addr del {VIP_V4}/32 dev lo\n"))?;
-        wait_until_asked(&agent)
+        wait_until_asked(&agent)?;
+        let events = agent.files.ctl(&["events"])?.with_code(0)?.stdout;
+        for kind in ["check_not_made", "check_made_again"] {
+            ensure!(events.contains(kind), "nobody was told of {kind}: {events}");
+        }
+        Ok(())
     })
 }
 

@@ -1,6 +1,7 @@
 //! Each kind of difference, in the words that the operator reads.
 
 use super::*;
+use crate::core::overrides::Change as Command;
 use crate::core::samples::parse;
 
 const BASE: &str = "\
@@ -68,7 +69,7 @@ fn a_changed_service_names_its_fields() {
 fn a_changed_pool_names_its_fields() {
     assert_eq!(
         changes("health: { type: tcp, port: 80 }", "table_slots: 1021"),
-        ["~ pool web table_slots 65521 -> 1021, health"]
+        ["~ pool web table_slots 65521 -> 1021, health tcp -> none"]
     );
 }
 
@@ -133,4 +134,32 @@ services: [{ name: api, vip: 203.0.113.11, protocol: tcp, ports: [80], pool: api
             "- service web",
         ]
     );
+}
+
+#[test]
+fn a_changed_check_names_its_fields() {
+    let check = "{ type: tcp, port: 80 }";
+    assert_eq!(
+        changes(check, "{ type: http, path: /up, interval: 2s, timeout: 1s, fall: 5 }"),
+        ["~ pool web health.type tcp -> http, health.expect_status none -> 200-299, \
+          health.method none -> GET, health.path none -> /up, health.port 80 -> none, \
+          health.interval 1s -> 2s, health.timeout 500ms -> 1s, health.fall 3 -> 5"]
+    );
+    let with_failover = format!("{check}\n    failover: {{ hold_down: 20s, at_start: wait }}");
+    assert_eq!(
+        changes(check, &with_failover),
+        ["~ pool web failover.hold_down 10s -> 20s, failover.at_start adopt -> wait"]
+    );
+    let adapted = format!("{check}\n    adapt: {{ report_port: 81 }}");
+    assert_eq!(changes(check, &adapted), ["~ pool web adapt none -> on"]);
+}
+
+#[test]
+fn a_backend_that_goes_takes_its_commands_along() {
+    let without = BASE.replace("      - { name: web-2, address: 10.3.0.3, weight: 100 }\n", "");
+    let mut changes = diff(&parse(BASE), &parse(&without));
+    let weight = Command::Weight(lb_common::config::Weight::new(7));
+    let overrides = Overrides::default().with("web", "web-2", weight);
+    note_forgotten(&mut changes, &overrides.with("web", "web-1", weight));
+    assert_eq!(lines(&changes), ["- backend web/web-2 with what was ordered: weight 7"]);
 }

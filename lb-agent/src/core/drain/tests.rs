@@ -31,7 +31,7 @@ fn the_end_is_estimated_from_the_flows_that_ended_since_there_were_most() {
     assert!((falling.flows_per_s() - 10.0).abs() < 1e-9);
     assert_eq!(falling.left_s(), Some(87), "not before the window closes");
     let later = progress(&[(100, None), (90, None), (80, None)]);
-    assert_eq!((later.flows(), later.left_s()), (80, Some(8)));
+    assert_eq!((later.flows(), later.left_s()), (Some(80), Some(8)));
 }
 
 #[test]
@@ -39,6 +39,21 @@ fn while_no_flow_has_ended_nobody_can_tell_the_end() {
     assert_eq!(progress(&[(100, Some(90))]).left_s(), None);
     assert_eq!(progress(&[(100, None), (100, None)]).left_s(), None);
     assert_eq!(progress(&[(0, Some(90))]).left_s(), Some(90));
+}
+
+#[test]
+fn before_the_first_look_nobody_knows_how_many_flows_are_left() {
+    assert_eq!((progress(&[]).flows(), progress(&[]).left_s()), (None, None));
+}
+
+#[test]
+fn a_backend_that_is_drained_anew_is_not_done_by_what_was_seen_before() {
+    let mut drains = Drains::default();
+    for second in 1..=2 {
+        drains.look([("web", "a", 0, None), ("web", "b", 0, None)].into_iter(), second * SECOND_NS);
+    }
+    drains.retain(|_, backend| backend == "b");
+    assert!(!drains.of("web", "a").is_done() && drains.of("web", "b").is_done());
 }
 
 #[test]

@@ -54,7 +54,8 @@ fn tier(name: &str, was: &EffectivePool, is: &EffectivePool) -> Option<Occurrenc
     let reason = match (from, to) {
         (_, None) => "no backend takes new flows".to_owned(),
         (Some(from), Some(to)) if from < to => format!("no backend of tier {from} takes new flows"),
-        (_, Some(to)) => format!("a backend of tier {to} takes new flows again"),
+        (None, Some(to)) => format!("a backend of tier {to} takes new flows"),
+        (Some(_), Some(to)) => format!("a backend of tier {to} takes new flows again"),
     };
     let shown = |tier: Option<u8>| tier.map_or_else(|| "none".to_owned(), |tier| tier.to_string());
     let changed = Occurrence::new(EventKind::TierChanged, format!("pool {name}"), reason);

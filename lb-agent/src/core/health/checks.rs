@@ -90,6 +90,8 @@ pub struct Checks {
     timeline: BTreeSet<(u64, ProbeId)>,
     /// Changes of mind that nobody has taken yet.
     reported: Vec<Reported>,
+    /// Those whose checks are made again, that nobody has taken yet.
+    made_again: Vec<Key>,
     last_id: u64,
 }
 
@@ -140,6 +142,7 @@ impl Checks {
                     results: VecDeque::new(),
                     passed: 0,
                     failed: 0,
+                    not_made: 0,
                     certificate_end_s: None,
                     not_asked: None,
                     next_ns,
@@ -211,7 +214,9 @@ impl Checks {
         self.timeline.insert((checked.next_ns, id));
         let (from, wanted_none) = (checked.machine.condition(), checked.load.wants_none());
         let outcome = outcome?;
-        checked.not_asked = None;
+        if checked.not_asked.take().is_some() {
+            self.made_again.push((pool.clone(), backend.clone()));
+        }
         let changed = checked.take(outcome, now_ns);
         let wants_none = checked.load.wants_none();
         if wants_none != wanted_none {
@@ -234,12 +239,18 @@ impl Checks {
         std::mem::take(&mut self.reported)
     }
 
+    /// Pool and name of those that could not be asked, and have been since this was last asked.
+    pub fn take_made_again(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.made_again)
+    }
+
     /// Takes in that a probe could not be asked, and why: it says nothing about the backend. Whose it
     /// was, unless that was known already.
     pub fn miss(&mut self, id: ProbeId, reason: &str, now_ns: u64) -> Option<(&str, &str)> {
         self.finish(id, None, now_ns);
         let (pool, backend) = self.by_id.get(&id)?;
         let checked = self.checked.get_mut(pool)?.get_mut(backend)?;
+        checked.not_made += 1;
         if checked.not_asked.as_deref() == Some(reason) {
             return None;
         }

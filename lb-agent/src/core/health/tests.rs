@@ -265,7 +265,15 @@ fn a_probe_that_could_not_be_asked_says_nothing_and_is_due_again() {
         assert_eq!(checks.finish(probe.id, None, now_ns), None);
     }
     assert_eq!(checks.known("web", "b1", START_NS).condition, Condition::Up);
-    assert_eq!(checks.due(now_ns + SECOND_NS).len(), 2);
+    let again = checks.due(now_ns + SECOND_NS);
+    assert_eq!(again.len(), 2);
+    let (id, now_ns) = (again[0].id, now_ns + SECOND_NS);
+    assert_eq!(checks.miss(id, "no way", now_ns), Some(("web", again[0].backend.as_str())));
+    assert_eq!(checks.miss(id, "no way", now_ns), None, "told once");
+    assert_eq!(checks.take_made_again(), []);
+    checks.finish(id, Some(outcome(true)), now_ns);
+    assert_eq!(checks.take_made_again(), [("web".to_owned(), again[0].backend.clone())]);
+    assert_eq!(checks.take_made_again(), []);
 }
 
 #[test]
@@ -297,6 +305,15 @@ fn only_a_used_entry_of_the_same_address_speaks_for_a_backend() {
     let mut down = image.clone();
     down.backends.get_mut(&index).unwrap().flags &= !BackendEntry::USABLE;
     assert_eq!(of_b1(&down, &desired), Condition::Unknown);
+
+    // Another name for the server that is there: nothing about it has changed.
+    let mut renamed = desired.clone();
+    let backends = &mut renamed.pools.get_mut("web").unwrap().backends;
+    let b1 = backends.remove("b1").unwrap();
+    backends.insert("renamed".to_owned(), b1);
+    let of_renamed = |image: &Image| believed(&renamed, &ids, image, false).of("web", "renamed");
+    assert_eq!(of_renamed(&image), Condition::Up);
+    assert_eq!(of_renamed(&down), Condition::Unknown);
 
     let mut moved = desired.clone();
     let backend = moved.pools.get_mut("web").unwrap().backends.get_mut("b1").unwrap();

@@ -72,3 +72,20 @@ fn what_nobody_took_before_does_not_move() {
     let gone = from_to(&pool(M, &[A]), &pool(M, &[("a", "10.3.0.1, weight: 0")]));
     assert_eq!(gone[0].percent(), 100, "nobody takes its flows any more");
 }
+
+#[test]
+fn a_service_that_goes_to_another_pool_moves_as_a_whole_and_takes_no_flows_along() {
+    let with = |pool: &str| {
+        let pools = "[{ name: blue, backends: [{ name: a, address: 10.3.0.1 }] }, \
+                      { name: green, backends: [{ name: a, address: 10.3.0.1 }] }]";
+        let service = format!(
+            "[{{ name: web, vip: 203.0.113.10, protocol: tcp, ports: [80], pool: {pool} }}]"
+        );
+        desired(pools, &service)
+    };
+    let all = from_to(&with("blue"), &with("green"));
+    let [moved] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!((moved.pool.as_str(), moved.service.as_deref()), ("blue", Some("web")));
+    assert_eq!((moved.percent(), moved.keeps_flows), (100, false));
+    assert_eq!(from_to(&with("blue"), &with("blue")), []);
+}

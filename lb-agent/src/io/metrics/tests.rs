@@ -9,7 +9,8 @@ fn counter(packets: u64) -> Counter {
 }
 
 fn snapshot() -> Snapshot {
-    let checks = CheckSample { is_up: true, passed: 5, failed: 1, took_s: Some(0.000_25) };
+    let checks =
+        CheckSample { is_up: true, passed: 5, failed: 1, not_made: 2, took_s: Some(0.000_25) };
     let backend = |name: &str, checks| BackendSample {
         pool: "web".to_owned(),
         name: name.to_owned(),

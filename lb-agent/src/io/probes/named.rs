@@ -1,8 +1,8 @@
 //! What a configuration's checks name on this host, looked at when the configuration is taken.
 
 use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use lb_common::config::Host;
 use nix::unistd::User;
@@ -23,10 +23,19 @@ pub struct ThisHost {
     pub exec_checks: bool,
 }
 
+/// Opens a file that can be read to its end: a pipe would hold the agent until somebody writes to it.
+fn open_file(path: &str) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    Ok(file)
+}
+
 impl Host for ThisHost {
     fn certificates(&self, path: &str) -> Result<Vec<Vec<u8>>, String> {
         let mut pem = Vec::new();
-        let read = File::open(Path::new(path))
+        let read = open_file(path)
             .and_then(|file| file.take(CERTIFICATES_MAX_BYTES).read_to_end(&mut pem));
         read.map_err(|error| format!("cannot read {path}: {error}"))?;
         let mut certificates = Vec::new();

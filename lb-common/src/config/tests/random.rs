@@ -19,7 +19,7 @@ use crate::config::file::{
 use crate::config::{Encapsulation, HealthVia, HttpMethod, Mode, Protocol, Scheduler};
 
 fn health() -> impl Strategy<Value = HealthFile> {
-    (any::<bool>(), proptest::option::of(1..=65_535_i64), 20..5000_u64, 1..=100_i64).prop_map(
+    (any::<bool>(), 1..=65_535_i64, 20..5000_u64, 1..=100_i64).prop_map(
         |(is_http, port, interval_ms, streak)| HealthFile {
             kind: if is_http { HealthType::Http } else { HealthType::Tcp },
             path: is_http.then(|| "/ready?full=1".to_string()),
@@ -41,7 +41,7 @@ fn health() -> impl Strategy<Value = HealthFile> {
             command: None,
             environment: None,
             user: None,
-            port,
+            port: Some(port),
             interval: format!("{interval_ms}ms"),
             timeout: format!("{}ms", interval_ms / 2),
             rise: streak,

@@ -15,7 +15,7 @@ use crate::config::file::{HealthFile, limit};
 use crate::config::host::Host;
 use crate::config::position::Path;
 
-pub(super) use tunnel::tunnels;
+pub(super) use tunnel::questions;
 
 /// The health check of a pool.
 pub(super) fn check(

@@ -49,15 +49,18 @@ fn a_diff_says_what_moves_and_what_becomes_of_flows() {
     let mut diff = diff(&[(ChangeKind::Remove, "backend web/web-3", "")]);
     let moved = |pool: &str, share, keeps_flows, flows_pinned| Move {
         pool: pool.to_owned(),
+        service: None,
         share,
         keeps_flows,
         flows_pinned,
     };
-    diff.item.moves = vec![moved("api", 1.0, false, 0), moved("web", 0.335, true, 12)];
+    let service = Move { service: Some("www".to_owned()), ..moved("web", 1.0, false, 2) };
+    diff.item.moves = vec![moved("api", 1.0, false, 0), moved("web", 0.335, true, 12), service];
     let text = diff.text(false, Palette::PLAIN);
     let expected = "0 to add, 0 to modify, 1 to remove.\n\
         100.0% of pool api moves; flows of before move too, and break.\n\
-        33.5% of pool web moves; flows of before stay where they are (12 pinned now).\n";
+        33.5% of pool web moves; flows of before stay where they are (12 pinned now).\n\
+        service www leaves pool web; flows of before move too, and break (2 pinned now).\n";
     assert!(text.ends_with(expected), "{text}");
 }
 

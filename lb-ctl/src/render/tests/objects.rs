@@ -45,7 +45,7 @@ fn drained() -> Backend {
             since: Some("2026-11-21T10:00:00Z".to_owned()),
             deadline: Some("2026-11-21T10:10:00Z".to_owned()),
             force_at_deadline: true,
-            flows_left: 12_345,
+            flows_left: Some(12_345),
             flows_ended_per_s: 50.0,
             estimated_end: Some("2026-11-21T10:04:00Z".to_owned()),
         }),
@@ -262,8 +262,13 @@ Drain:       12.3k flows left, done at about 2026-11-21T10:04:00Z; since 2026-11
 fn a_changed_backend_is_one_line() {
     assert_eq!(
         change_line(&drained(), Palette::PLAIN),
-        "backend/web/web-2 is draining: weight 0 (file: 100), 0.0% of new flows"
+        "backend/web/web-2 is draining: weight 0 (file: 100), 0.0% of new flows; \
+         12.3k flows left, done at about 2026-11-21T10:04:00Z"
     );
+    let mut fresh = drained();
+    fresh.drain = fresh.drain.map(|drain| DrainStatus { flows_left: None, ..drain });
+    let line = change_line(&fresh, Palette::PLAIN);
+    assert!(line.ends_with("; flows are being counted"), "{line}");
 }
 
 #[test]

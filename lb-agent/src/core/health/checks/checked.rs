@@ -47,6 +47,8 @@ pub struct Checked {
     pub passed: u64,
     /// Results that did not.
     pub failed: u64,
+    /// Probes that could not be asked.
+    pub not_made: u64,
     /// The last second of the certificate that was seen last, since 1970.
     pub certificate_end_s: Option<i64>,
     /// Why the last probe could not be asked, if it could not.

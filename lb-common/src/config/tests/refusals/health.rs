@@ -320,9 +320,9 @@ fn what_the_host_lacks_is_refused_with_its_place() {
     }
 }
 
-/// The pool asks the VIP of a service, so there must be one, and it must say which port.
+/// A port is asked, and through the tunnel the VIP of a service.
 #[test]
-fn checks_that_cannot_go_through_the_tunnel_are_refused_with_their_place() {
+fn checks_that_could_ask_nobody_are_refused_with_their_place() {
     let text = |health: &str, service: &str| {
         let text = edited("type: http, path: /healthz", health);
         let from = "    protocol: tcp\n    ports: [443, 80]\n    pool: web\n";
@@ -351,6 +351,11 @@ fn checks_that_cannot_go_through_the_tunnel_are_refused_with_their_place() {
             "type: tcp, via: tunnel",
             any_port,
             "6:13: pools[0].health.port: is needed: the services of this pool take any port, and through the tunnel one of them is asked",
+        ),
+        (
+            "type: grpc",
+            any_port,
+            "6:13: pools[0].health.port: is needed: no service with protocol tcp and a port has this pool",
         ),
     ];
     for (health, service, message) in rows {

@@ -1,10 +1,10 @@
-//! Checks that go through the tunnel: a VIP to ask is needed, and a type that can ask one.
+//! Whom checks ask: a port is needed, and through the tunnel a VIP, and a type that can ask one.
 
 use std::collections::BTreeMap;
 use std::format;
 use std::string::String;
 
-use crate::config::desired::{HealthVia, Pool, Service};
+use crate::config::desired::{HealthCheck, HealthKind, HealthVia, Pool, Service};
 use crate::config::error::Findings;
 use crate::config::file::{ConfigFile, HealthFile, HealthType};
 use crate::config::position::Path;
@@ -28,8 +28,8 @@ pub(super) fn refuse_types(file: &HealthFile, path: &Path<'_>, findings: &mut Fi
     findings.add(&path.field("via"), message);
 }
 
-/// Refuses checks through the tunnel of pools that no VIP leads to.
-pub(in crate::config::validate) fn tunnels(
+/// Refuses checks of pools in use that would have nobody to ask: no port, or no VIP.
+pub(in crate::config::validate) fn questions(
     file: &ConfigFile,
     pools: &BTreeMap<String, Pool>,
     services: &BTreeMap<String, Service>,
@@ -37,25 +37,53 @@ pub(in crate::config::validate) fn tunnels(
 ) {
     let list = Path::Root.field("pools");
     for (index, pool) in file.pools.iter().enumerate() {
-        let name = &pool.name;
-        let checked = pools.get(name).and_then(|pool| pool.health.as_ref());
-        let Some(check) = checked.filter(|check| check.via == HealthVia::Tunnel) else { continue };
-        let Some(protocol) = check.kind.tunnelled_protocol() else { continue };
-        if check.vip(name, services).is_some() {
-            continue;
-        }
+        let checked = pools.get(&pool.name).and_then(|pool| pool.health.as_ref());
+        let Some(check) = checked else { continue };
         let path = list.item(index);
         let path = path.field("health");
-        let fits = |service: &Service| service.pool == *name && service.protocol == protocol;
-        if services.values().any(fits) {
-            let message = "is needed: the services of this pool take any port, and through the tunnel one of them is asked";
-            findings.add(&path.field("port"), message);
-        } else {
-            let protocol = protocol.name();
-            let message = format!(
-                "no service with protocol {protocol} has this pool, and through the tunnel the VIP of one is asked"
-            );
-            findings.add(&path.field("via"), message);
+        match check.via {
+            HealthVia::Direct => direct(check, (&pool.name, services), &path, findings),
+            HealthVia::Tunnel => tunnelled(check, (&pool.name, services), &path, findings),
         }
+    }
+}
+
+fn direct(
+    check: &HealthCheck,
+    (pool, services): (&str, &BTreeMap<String, Service>),
+    path: &Path<'_>,
+    findings: &mut Findings,
+) {
+    let needs_port =
+        matches!(check.kind, HealthKind::Tcp | HealthKind::Http(_) | HealthKind::Grpc(_));
+    let is_used = services.values().any(|service| service.pool == pool);
+    let has_port =
+        check.port.is_some() || services.values().any(|service| service.is_checked_for(pool));
+    if needs_port && is_used && !has_port {
+        let message = "is needed: no service with protocol tcp and a port has this pool";
+        findings.add(&path.field("port"), message);
+    }
+}
+
+fn tunnelled(
+    check: &HealthCheck,
+    (pool, services): (&str, &BTreeMap<String, Service>),
+    path: &Path<'_>,
+    findings: &mut Findings,
+) {
+    let Some(protocol) = check.kind.tunnelled_protocol() else { return };
+    if check.vip(pool, services).is_some() {
+        return;
+    }
+    let fits = |service: &Service| service.pool == pool && service.protocol == protocol;
+    if services.values().any(fits) {
+        let message = "is needed: the services of this pool take any port, and through the tunnel one of them is asked";
+        findings.add(&path.field("port"), message);
+    } else {
+        let protocol = protocol.name();
+        let message = format!(
+            "no service with protocol {protocol} has this pool, and through the tunnel the VIP of one is asked"
+        );
+        findings.add(&path.field("via"), message);
     }
 }
