@@ -44,10 +44,14 @@ pub(crate) enum CtlError {
         removals: usize,
     },
     /// The plan moves more than it may.
-    #[error("{share} of the hash space of pool {pool} would move, and at most {max_percent}% may")]
+    #[error(
+        "{share} of the hash space of pool {pool} would move{since}, and at most {max_percent}% may"
+    )]
     MovesTooMuch {
         /// The pool in which most would.
         pool: String,
+        /// Why all of it would, if a service goes to another pool.
+        since: String,
         /// How much.
         share: String,
         /// How much may.

@@ -105,10 +105,14 @@ fn warnings(agent: &Agent) -> Vec<String> {
                 "pool {pool}: too few backends are up for its checks to be believed, and all are used"
             ));
         }
-        let spared = health::spared(agent, pool);
-        if spared > 0 {
+        let spared = match health::spared(agent, pool) {
+            0 => None,
+            1 => Some("1 backend fails its checks and is used".to_owned()),
+            number => Some(format!("{number} backends fail their checks and are used")),
+        };
+        if let Some(spared) = spared {
             warnings.push(format!(
-                "pool {pool}: {spared} of its backends failed and are used all the same, since no more than {} % may be out",
+                "pool {pool}: {spared}, since no more than {} % may be out",
                 spec.failover.max_ejected
             ));
         }

@@ -137,7 +137,9 @@ fn limit_moves(moves: &[Move], max_percent: u8) -> Result<(), CtlError> {
     let most = above.max_by(|one, other| one.share.total_cmp(&other.share));
     most.map_or(Ok(()), |most| {
         let (pool, share) = (most.pool.clone(), render::share(most.share));
-        Err(CtlError::MovesTooMuch { pool, share, max_percent })
+        let because = |service: &String| format!(", since service {service} leaves it");
+        let since = most.service.as_ref().map_or_else(String::new, because);
+        Err(CtlError::MovesTooMuch { pool, since, share, max_percent })
     })
 }
 

@@ -53,7 +53,7 @@ fn a_plan_says_what_share_of_the_hash_space_moves_and_refuses_too_much() -> Resu
         let renamed = file(topology, &renamed.replacen("- name: web\n", "- name: shop\n", 1))?;
         let refused = agent.files.ctl(&["config", "apply", "--yes", &renamed])?;
         let refused = refused.with_code(CONFLICT)?;
-        ensure!(refused.stderr.contains("since service web leaves it"), "{refused:?}");
+        ensure!(refused.stderr.contains("would move, since service web"), "{refused:?}");
         Ok(())
     })
 }
