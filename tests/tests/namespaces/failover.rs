@@ -206,13 +206,14 @@ fn no_more_backends_are_out_than_may_be() -> Result<()> {
             1,
         ))?;
         agent.reload()?;
-        let load = Load::start(&topology.client, &[port_80(VIP_V4)], PAUSE);
         topology.origins.iter().try_for_each(lb_tests::topology::Origin::fail_checks)?;
         wait_until("two to be spared", LIMIT, || {
             let status = agent.status()?;
             let warnings = status.get("warnings").map(ToString::to_string).unwrap_or_default();
             Ok(warnings.contains("2 backends fail their checks and are used").then_some(()))
         })?;
+        // Only now: whoever was out first has lost what was under way.
+        let load = Load::start(&topology.client, &[port_80(VIP_V4)], PAUSE);
         load.wait_for(SOME, LIMIT)?;
         let tally = load.stop()?;
         ensure!(tally.failed() == 0, "requests failed: {tally}");
