@@ -28,7 +28,7 @@ impl Agent {
     pub(super) async fn import(&mut self, backup: &StateBackup) -> Answer {
         let overrides = Overrides::deserialize(&backup.overrides).map_err(|error| {
             let title = format!("the overrides are not those of a backup: {error}");
-            views::problem("invalid_request", 400, title)
+            views::problem("invalid_config", 422, title)
         })?;
         let origin = format!("backup of {}, {}", backup.node, backup.taken_at);
         let parsed = self.options.parsed(&origin, &backup.configuration);

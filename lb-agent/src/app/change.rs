@@ -150,7 +150,8 @@ impl Agent {
     async fn diff(&self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
         let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
-        let considered = self.consider(&desired).await.map_err(refused)?;
+        let considered = self.consider(&desired).await;
+        let considered = considered.map_err(|error| refused(error.of_file(&request.origin)))?;
         let mut changes = diff(&self.desired, &desired);
         note_forgotten(&mut changes, &self.state.overrides);
         let moves = self.moves(&self.moved(&desired, &considered));
@@ -160,7 +161,8 @@ impl Agent {
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
         self.expect_generation(request)?;
         let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
-        let considered = self.consider(&desired).await.map_err(refused)?;
+        let considered = self.consider(&desired).await;
+        let considered = considered.map_err(|error| refused(error.of_file(&request.origin)))?;
         let in_pools = self.moved(&desired, &considered);
         limit_moves(&in_pools, request.max_moved_percent).map_err(refused)?;
         let moves = self.moves(&in_pools);

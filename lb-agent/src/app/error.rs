@@ -130,6 +130,15 @@ impl AgentError {
         }
     }
 
+    /// The same of a file that a client has sent: its own name, not that of the agent's.
+    #[must_use]
+    pub(super) fn of_file(self, origin: &str) -> Self {
+        match self {
+            Self::NoInterface { name, .. } => Self::NoInterface { config: origin.to_owned(), name },
+            other => other,
+        }
+    }
+
     /// What the operator can do; empty if the message says it all.
     pub const fn cure(&self) -> &'static str {
         match self {
@@ -137,7 +146,9 @@ impl AgentError {
                 "correct the file; `lb-ctl config validate FILE` checks it without touching anything"
             }
             Self::NoInterface { .. } => "see the names with `ip link`, and correct the file",
-            Self::Fixed { .. } => "restart the agent; for limits, after `lb-agent detach`",
+            Self::Fixed { .. } => {
+                "write it to the agent's own file and restart the agent; for limits, after `lb-agent detach`"
+            }
             Self::MovesTooMuch { .. } => {
                 "see `lb-ctl config diff FILE`; if that is what you want, `lb-ctl config apply FILE --max-moved 100`"
             }

@@ -59,16 +59,15 @@ impl View for List<HealthHistory> {
 fn history(history: &HealthHistory, palette: Palette) -> String {
     let health = &history.health;
     let next = health.next_ms.map_or("is under way".to_owned(), |wait| format!("in {wait} ms"));
+    // More than are needed come in while it is held.
+    let results = match health.needed {
+        needed if health.against <= needed => format!("{} of {needed} results", health.against),
+        _ => format!("{} results", health.against),
+    };
     let mut head = vec![
         ("Backend", full_name(health)),
         ("Check", health.check.clone()),
-        (
-            "Health",
-            format!(
-                "{} since {}, {} of {} results against it",
-                health.condition, health.since, health.against, health.needed
-            ),
-        ),
+        ("Health", format!("{} since {}, {} against it", health.condition, health.since, results)),
         ("Next check", next),
     ];
     if let Some(held_ms) = health.held_ms {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -37,6 +38,7 @@ pub(crate) struct Asked {
 pub(crate) struct Agent {
     directory: tempfile::TempDir,
     asked: Arc<Mutex<Vec<Asked>>>,
+    stops: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,14 +51,17 @@ impl Agent {
             answers.into_iter().map(|(line, answer)| (line.to_owned(), answer)).collect();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&asked);
+        let stops = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&stops);
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
-                if !serve(&mut stream.unwrap(), &answers, &record) {
+                if is_over.load(Ordering::Relaxed) {
                     break;
                 }
+                serve(&mut stream.unwrap(), &answers, &record);
             }
         });
-        Self { directory, asked, thread: Some(thread) }
+        Self { directory, asked, stops, thread: Some(thread) }
     }
 
     /// Its socket.
@@ -77,7 +82,8 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // A connection that asks nothing is the sign to stop.
+        self.stops.store(true, Ordering::Relaxed);
+        // It waits for one.
         drop(UnixStream::connect(self.socket()));
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join)
             && !std::thread::panicking()
@@ -87,16 +93,10 @@ impl Drop for Agent {
     }
 }
 
-/// Serves one connection; false when it asked nothing.
-fn serve(
-    stream: &mut UnixStream,
-    answers: &BTreeMap<String, Answer>,
-    record: &Mutex<Vec<Asked>>,
-) -> bool {
+/// Serves one connection. A client may give up before it has asked anything.
+fn serve(stream: &mut UnixStream, answers: &BTreeMap<String, Answer>, record: &Mutex<Vec<Asked>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let Some(asked) = read_request(&mut reader) else {
-        return false;
-    };
+    let Some(asked) = read_request(&mut reader) else { return };
     let mut answer = answers.get(&asked.line).cloned();
     let before = record.lock().unwrap().iter().filter(|each| each.line == asked.line).count();
     if let Some(Answer::InTurn(turns)) = answer {
@@ -117,7 +117,6 @@ fn serve(
         Some(Answer::HangUp | Answer::InTurn(_)) => {}
         None => respond(stream, 599, "text/plain", &format!("unexpected: {}", asked.line)),
     }
-    true
 }
 
 fn read_request(reader: &mut impl BufRead) -> Option<Asked> {

@@ -30,6 +30,8 @@ impl Report {
                 "ready" => report.drained = Some(false),
                 "drain" | "maint" => report.drained = Some(true),
                 "up" => {}
+                // Connections here are not the balancer's to count.
+                word if word.starts_with("maxconn:") => {}
                 "down" | "failed" | "stopped" => report.is_down = true,
                 other => {
                     let percent =

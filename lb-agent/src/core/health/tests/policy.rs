@@ -15,6 +15,7 @@ fn a_report_is_read_word_by_word() {
         ("maint # disk change\n", said(None, Some(true), false)),
         ("down", said(None, None, true)),
         ("stopped", said(None, None, true)),
+        ("maxconn:30 40%", said(Some(40), None, false)),
         ("250%", said(Some(100), None, false)),
         ("0%", said(Some(0), None, false)),
         ("", Err("an empty report".to_owned())),
