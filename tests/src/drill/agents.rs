@@ -13,9 +13,10 @@ use super::{LIMIT, Settled, Stage};
 use crate::process::wait_until;
 use crate::topology::binary;
 
-/// Kills, each while the configuration grows or shrinks.
+/// Kills, each while the configuration grows or shrinks: so many, and more until enough of them have
+/// cut a plan off, which is a matter of milliseconds.
 const KILLS: usize = 6;
-/// At least so many of them must have cut a plan off.
+const KILLS_MAX: usize = 40;
 const CUT_OFF: usize = 2;
 /// All may read and run it.
 const EXECUTABLE: u32 = 0o755;
@@ -29,14 +30,17 @@ pub(super) fn killed_in_plans(stage: &mut Stage<'_>) -> Result<Settled> {
     let maps = Maps::open(stage.topology, &stage.agent)?;
     let (mut cut_off, mut longest) = (0, Duration::ZERO);
     stage.harm();
-    for kill in 0..KILLS {
+    for kill in 0..KILLS_MAX {
+        if kill >= KILLS && cut_off >= CUT_OFF {
+            break;
+        }
         let grows = kill % 2 == 0;
         let number = usize::from(!grows);
         let (Some(text), Some(wanted)) = (texts.get(number), pools.get(number)) else { continue };
         stage.agent.files.write_configuration(text)?;
         let before = maps.pools()?;
         stage.agent.reload()?;
-        wait_until_it_writes(&maps, before, kill < KILLS / 2 && grows)?;
+        wait_until_it_writes(&maps, before, kill % 4 == 0)?;
         stage.agent.process.kill_now()?;
         let left = maps.pools()?;
         cut_off += usize::from(left != *wanted);
@@ -48,7 +52,7 @@ pub(super) fn killed_in_plans(stage: &mut Stage<'_>) -> Result<Settled> {
         ensure!(pools == *wanted, "{left} pools after the kill, {pools} with the next agent");
     }
     stage.mended();
-    ensure!(cut_off >= CUT_OFF, "of {KILLS} kills {cut_off} came in the middle of a plan");
+    ensure!(cut_off >= CUT_OFF, "of {KILLS_MAX} kills {cut_off} came in the middle of a plan");
     Ok(Settled::In(longest))
 }
 

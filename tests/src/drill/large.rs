@@ -13,7 +13,7 @@ use crate::topology::{Agent, Topology};
 pub(super) const POOLS: u32 = 60;
 const BACKENDS: u32 = 20;
 /// Slots of each of their tables.
-const TABLE_SLOTS: u32 = 16_381;
+const TABLE_SLOTS: u32 = 65_521;
 /// An index that one of their backends has, when about half of them are written.
 const HALF_OF_BACKENDS: u32 = POOLS * BACKENDS / 2;
 

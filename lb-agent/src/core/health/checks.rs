@@ -19,6 +19,9 @@ pub use checked::{Checked, Last};
 /// Results that are kept of each backend.
 pub const RESULTS_KEPT: usize = 5;
 
+/// Longest wait for the first probe of a backend that takes nothing before its result.
+const FIRST_WAIT_NS: u64 = 1_000_000_000;
+
 /// One try of a check: its results are taken only while the check is the same.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct ProbeId(u64);
@@ -288,7 +291,7 @@ impl Checks {
 
 /// Spreads the first probes over the interval, the same way at each start, and another way on each
 /// balancer, so that those that take a configuration at once do not ask a server at once; those of
-/// backends that wait for their first result come within a tenth of the interval.
+/// backends that wait for their first result come within a tenth of the interval, and within a second.
 fn first_wait_ns(
     node: &str,
     (pool, backend): &Key,
@@ -296,7 +299,8 @@ fn first_wait_ns(
     condition: Condition,
 ) -> u64 {
     let interval_ns = nanoseconds(check.interval);
-    let window_ns = if condition == Condition::Unknown { interval_ns / 10 } else { interval_ns };
+    let is_awaited = condition == Condition::Unknown;
+    let window_ns = if is_awaited { FIRST_WAIT_NS.min(interval_ns / 10) } else { interval_ns };
     let hash = stable_hash(NAME_SEED, format!("{node}/{pool}/{backend}").as_bytes());
     // Of the hash, as many bits as 64-bit arithmetic has room for.
     (((hash >> 44) * (window_ns >> 10)) >> 20) << 10

@@ -113,6 +113,12 @@ fn the_first_probes_are_spread_over_the_interval_and_soon_if_nothing_is_known() 
     assert!(unknown.iter().all(|wait_ns| *wait_ns < SECOND_NS / 10), "{unknown:?}");
     assert_ne!(known[0], known[1]);
     assert_eq!(known, times(Condition::Up), "the same at each start");
+    let mut hourly = checked("");
+    hourly.pools.get_mut("web").unwrap().health.as_mut().unwrap().interval =
+        Duration::from_hours(1);
+    let hourly = configured(&hourly, Condition::Unknown);
+    let soon = hourly.iter().all(|(.., checked)| checked.next_ns - START_NS < SECOND_NS);
+    assert!(soon, "who takes nothing before waits a second at most");
     let elsewhere = {
         let mut desired = checked("");
         desired.node.name = "edge-2".to_owned();
