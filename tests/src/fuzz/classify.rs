@@ -89,6 +89,11 @@ impl Headers {
         let transport_at = offset(frame, segment);
         let (source, destination, ip_bytes, hop_limit) = match net {
             NetSlice::Ipv4(ip) => {
+                // What is behind an authentication header (RFC 4302) is no flow of ours: IPv4 has no
+                // extension headers, and its protocol is another.
+                if ip.extensions().auth.is_some() {
+                    return None;
+                }
                 let header = ip.header();
                 let ends = [header.source_addr().into(), header.destination_addr().into()];
                 (ends[0], ends[1], header.total_len().into(), header.ttl())

@@ -81,3 +81,19 @@ fn the_plain_sum_is_that_of_rfc_1071() {
     assert_eq!(naive::sum(&[0xff]), 0xff00);
     assert!(naive::same_sum(0, 0xffff) && !naive::same_sum(0, 1));
 }
+
+/// etherparse reads on behind it; for us it is another protocol, in IPv4 alone.
+#[test]
+fn what_an_ipv4_authentication_header_hides_is_no_flow_of_ours() {
+    let tcp = [0, 80, 0, 81, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0];
+    let behind = crate::packet::authentication(6, &tcp);
+    let total = u8::try_from(20 + behind.len()).unwrap();
+    let header = [0x45, 0, 0, total, 0, 0, 0x40, 0, 64, 51, 0, 0, 10, 0, 0, 1, 203, 0, 113, 10];
+    let ethernet = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
+    let frame = [&ethernet[..], &header[..], &behind[..]].concat();
+    let theirs = etherparse::SlicedPacket::from_ethernet(&frame).unwrap();
+    assert!(matches!(theirs.transport, Some(etherparse::TransportSlice::Tcp(_))));
+    let ours = lb_common::datapath::classify(&lb_common::image::Buffer::new(&frame, 0));
+    assert_eq!(ours.unwrap_err(), lb_common::verdict::Reason::OtherProtocol);
+    super::classify(&frame);
+}
