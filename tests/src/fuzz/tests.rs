@@ -95,5 +95,5 @@ fn what_an_ipv4_authentication_header_hides_is_no_flow_of_ours() {
     assert!(matches!(theirs.transport, Some(etherparse::TransportSlice::Tcp(_))));
     let ours = lb_common::datapath::classify(&lb_common::image::Buffer::new(&frame, 0));
     assert_eq!(ours.unwrap_err(), lb_common::verdict::Reason::OtherProtocol);
-    super::classify(&frame);
+    classify(&frame);
 }
