@@ -148,21 +148,14 @@ impl Agent {
 
     /// Refuses whatever [`Self::apply`] would refuse before it touches anything.
     async fn diff(&self, request: &ConfigRequest) -> Answer {
-        self.expect_generation(request)?;
-        let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
-        let considered = self.consider(&desired).await;
-        let considered = considered.map_err(|error| refused(error.of_file(&request.origin)))?;
-        let mut changes = diff(&self.desired, &desired);
-        note_forgotten(&mut changes, &self.state.overrides);
+        let (desired, considered) = self.consider_sent(request).await?;
+        let changes = self.changes_to(&desired);
         let moves = self.moves(&self.moved(&desired, &considered));
         views::item(self, "ConfigDiff", ConfigDiff { changes, moves, applied: false })
     }
 
     async fn apply(&mut self, request: &ConfigRequest) -> Answer {
-        self.expect_generation(request)?;
-        let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
-        let considered = self.consider(&desired).await;
-        let considered = considered.map_err(|error| refused(error.of_file(&request.origin)))?;
+        let (desired, considered) = self.consider_sent(request).await?;
         let in_pools = self.moved(&desired, &considered);
         limit_moves(&in_pools, request.max_moved_percent).map_err(refused)?;
         let moves = self.moves(&in_pools);
@@ -194,6 +187,25 @@ impl Agent {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Thinks through what a client has sent, under the name that it has there.
+    async fn consider_sent(
+        &self,
+        request: &ConfigRequest,
+    ) -> Result<(Desired, Considered), Problem> {
+        self.expect_generation(request)?;
+        let desired = self.options.parsed(&request.origin, &request.text).map_err(Problem::from)?;
+        let considered = self.consider(&desired).await;
+        let considered = considered.map_err(|error| refused(error.of_file(&request.origin)))?;
+        Ok((desired, considered))
+    }
+
+    /// What a configuration changes, and which commands go with it.
+    fn changes_to(&self, desired: &Desired) -> Vec<Change> {
+        let mut changes = diff(&self.desired, desired);
+        note_forgotten(&mut changes, &self.state.overrides);
+        changes
     }
 
     /// Thinks a configuration through. Changes nothing.
@@ -232,8 +244,7 @@ impl Agent {
         source: Source,
     ) -> Result<Vec<Change>, AgentError> {
         let Considered { interfaces, seen, overrides, checks, address, prepared } = considered;
-        let mut changes = diff(&self.desired, &desired);
-        note_forgotten(&mut changes, &self.state.overrides);
+        let changes = self.changes_to(&desired);
         let is_new = text != self.text;
         let is_changed = !changes.is_empty() || overrides != self.state.overrides;
         let next = prepared.settings;

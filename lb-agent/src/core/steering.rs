@@ -84,8 +84,11 @@ impl Steering {
                 let is_asked = pool.adapt.is_some_and(|adapt| adapt.report_port.is_some());
                 is_usable && state == State::Active && memory.tiers.would_use(spec.tier, is_asked)
             };
-            let quiet = others.into_iter().filter(|(name, spec, it)| is_quiet(name, spec, it));
-            memory.quiet = quiet.map(|(name, ..)| name.clone()).collect();
+            // Without checks nobody is ever heard.
+            if pool.health.is_some() {
+                let quiet = others.into_iter().filter(|(name, spec, it)| is_quiet(name, spec, it));
+                memory.quiet = quiet.map(|(name, ..)| name.clone()).collect();
+            }
             steering.memories.insert(name.clone(), memory);
         }
         steering

@@ -80,13 +80,12 @@ impl<'a> Waiting<'a> {
             let Some(drain) = &last.typed.item.drain else {
                 return Err(CtlError::DrainTakenBack { backend: backend() });
             };
-            match drain.state.as_str() {
-                "done" | "forced" => {
+            match (drain.state.as_str(), drain.flows_left) {
+                ("done" | "forced", _) => {
                     self.bar.finish_and_clear();
                     return Ok(last);
                 }
-                "overdue" if !drain.force_at_deadline && drain.flows_left.is_some() => {
-                    let flows = drain.flows_left.unwrap_or_default();
+                ("overdue", Some(flows)) if !drain.force_at_deadline => {
                     return Err(CtlError::DrainOverdue { backend: backend(), flows });
                 }
                 // By force it ends within a moment.

@@ -71,8 +71,7 @@ pub(crate) fn drain_words(drain: &DrainStatus) -> String {
         || "flows are being counted".to_owned(),
         |left| format!("{} left", flows(left)),
     );
-    let end = drain.estimated_end.as_ref().filter(|_| drain.flows_left.is_some());
-    match (drain.state.as_str(), end) {
+    match (drain.state.as_str(), &drain.estimated_end) {
         ("done", _) => "done: nothing leads to it any more".to_owned(),
         ("forced", _) => "done by force: the flows left at the deadline were ended".to_owned(),
         ("overdue", _) => format!("{flows}, and the deadline has passed"),

@@ -266,7 +266,8 @@ fn a_changed_backend_is_one_line() {
          12.3k flows left, done at about 2026-11-21T10:04:00Z"
     );
     let mut fresh = drained();
-    fresh.drain = fresh.drain.map(|drain| DrainStatus { flows_left: None, ..drain });
+    fresh.drain =
+        fresh.drain.map(|drain| DrainStatus { flows_left: None, estimated_end: None, ..drain });
     let line = change_line(&fresh, Palette::PLAIN);
     assert!(line.ends_with("; flows are being counted"), "{line}");
 }

@@ -88,3 +88,13 @@ fn a_tier_that_waited_is_not_taken_for_one_that_wanted_nothing() {
     life.starts_anew(0, &[("a", TAKES, 100), ("b", WAITS, 100)]);
     assert_eq!(life.at(0), "a=active:100 b=standby:0");
 }
+
+#[test]
+fn where_nobody_is_checked_nobody_is_waited_for() {
+    let mut life = Life::new("failover: { max_ejected: 50 }", TIERS);
+    life.desired.pools.get_mut("web").unwrap().health = None;
+    // Its weight was 0 when the last agent wrote the maps.
+    life.starts_anew(0, &[("a", WAITS, 0), ("b", TAKES, 100)]);
+    assert_eq!(life.at(0), "a=active:100 b=standby:0");
+    assert!(!life.steering.is_behind());
+}
